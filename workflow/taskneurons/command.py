@@ -1,0 +1,71 @@
+"""What every step's command shares: its options, its log, its clock, and how an error reaches the user."""
+
+import argparse
+import errno
+import json
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from taskneurons.artifacts import write_json
+from taskneurons.errors import UserError
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the options that all steps have: `--spec`, `--log` and `--stats`."""
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--spec", required=True, type=json.loads, help="the step's settings, as a JSON object")
+    result.add_argument("--log", type=Path, help="also write the messages, and the traceback of an error, here")
+    result.add_argument("--stats", type=Path, help="write wall time (s) and peak memory (MiB) of this step here")
+    return result
+
+
+def run(step: Callable[[argparse.Namespace], None], options: argparse.ArgumentParser) -> None:
+    """Parse the options and run the step; end with exit status 1 and one clear message when it fails."""
+    arguments = options.parse_args()
+    _start_logging(arguments.log)
+    start = time.monotonic()
+    try:
+        step(arguments)
+    except UserError as problem:
+        sys.exit(_report(f"Error: {problem}"))
+    except OSError as problem:
+        if problem.errno != errno.ENOSPC:
+            raise
+        sys.exit(_report(f"Error: the disk is full ({problem}): make room and run again; nothing was half-written"))
+    except Exception:
+        logging.exception("the step failed")
+        raise SystemExit(1) from None
+    if arguments.stats:
+        _write_stats(arguments.stats, time.monotonic() - start)
+
+
+def _start_logging(path: Path | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w"))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+    # Third-party chatter (HTTP requests, kernel choices) is not news to the person who watches.
+    for name in ("httpx", "httpx2", "datasets", "fsspec", "matplotlib", "absl", "filelock"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _report(message: str) -> int:
+    logging.error(message)
+    return 1
+
+
+def _write_stats(path: Path, seconds: float) -> None:
+    peak: dict[str, Any] = {
+        "wall_seconds": round(seconds, 2),
+        # ru_maxrss counts KiB on Linux, bytes on macOS
+        "peak_memory_mib": round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+        ),
+    }
+    write_json(path, peak)

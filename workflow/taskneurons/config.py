@@ -1,0 +1,183 @@
+"""Reading and checking a run's configuration, before any work starts."""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from taskneurons.data_files import file_columns, local_file
+from taskneurons.errors import UserError
+from taskneurons.families import feed_forward
+from taskneurons.suite.generator import SUITE
+from taskneurons.templates import needed_columns
+
+SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.json"
+DEFAULT_SPLITS = {"train": "train", "validation": "validation", "test": "test"}
+
+Config = dict[str, Any]
+
+
+def checked_config(config: Config, root: Path) -> Config:
+    """The configuration with its task file read in and its sources resolved, after every check that needs no work.
+
+    Args:
+        config: as Snakemake or a YAML reader gives it; it is not changed.
+        root: the project's folder, below which a relative path of a task file is looked up if it is not here.
+
+    Raises:
+        UserError: the first thing found wrong.
+    """
+    config = json.loads(json.dumps(config))  # a deep copy; YAML's integer keys become strings, as JSON has them
+    if isinstance(config.get("tasks"), str):
+        config["tasks"] = _task_file(config["tasks"], root)
+    _check_schema(config)
+    if "weights" in config:
+        config["model"]["source"] = {"gguf": config.pop("weights")}
+    _check_model(config["model"]["source"])
+    for key, task in config["tasks"].items():
+        task["source"] = resolved_source(key, task["source"], config.get("data_root"))
+        _check_task(key, task)
+    _check_groups(config["overlap"]["groups"], config["tasks"])
+    return config
+
+
+def _task_file(name: str, root: Path) -> Config:
+    for path in (Path(name), root / name):
+        if path.is_file():
+            return json.loads(json.dumps(yaml.safe_load(path.read_text())))
+    raise UserError(f"config: tasks: the file {name} does not exist")
+
+
+def _check_schema(config: Config) -> None:
+    schema = json.loads(SCHEMA.read_text())
+    problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if problem is None:
+        return
+    where = "config" + "".join(f": {part}" for part in problem.absolute_path)
+    hint = ""
+    if problem.validator in ("type", "anyOf") and isinstance(problem.instance, str) and _is_number(problem.instance):
+        hint = f" ({problem.instance!r} is read as text: YAML wants a point before the exponent, as in 1.0e-4)"
+    raise UserError(f"{where}: {problem.message}{hint}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def resolved_source(key: str, source: Config, data_root: str | None) -> Config:
+    """The one place where a task's data come from: the suite, the hub, or a local folder.
+
+    A local folder is taken where there is no other source, and where a data root is given; its path is relative to
+    that root.
+    """
+    if "suite" in source:
+        if len(source) > 1:
+            raise UserError(f"config: tasks: {key}: source: give either suite, or hub and local")
+        return dict(source)
+    if "local" in source and (data_root is not None or "hub" not in source):
+        local = {**source["local"], "path": str(Path(data_root or ".") / source["local"]["path"])}
+        return {"local": local, "splits": local.pop("splits", DEFAULT_SPLITS), **_references(local)}
+    if "hub" not in source:
+        raise UserError(f"config: tasks: {key}: source: is empty; give suite, hub or local")
+    if data_root is not None:
+        raise UserError(f"config: tasks: {key}: source: has no local entry, but data_root is {data_root!r}")
+    hub = dict(source["hub"])
+    return {"hub": hub, "splits": hub.pop("splits", DEFAULT_SPLITS), **_references(hub)}
+
+
+def _references(where: Config) -> Config:
+    return {"references": where.pop("references")} if "references" in where else {}
+
+
+def _check_task(key: str, task: Config) -> None:
+    where = f"config: tasks: {key}"
+    if (task["metric"] == "accuracy") != ("labels" in task):
+        raise UserError(f"{where}: metric {task['metric']!r} {'needs' if 'labels' not in task else 'takes no'} labels")
+    if len(set(task.get("labels", {}).values())) < len(task.get("labels", {})):
+        raise UserError(f"{where}: labels: two labels have the same word")
+    columns = needed_columns(task)
+    source = task["source"]
+    if "suite" in source:
+        suite_task = SUITE.get(source["suite"])
+        if suite_task is None:
+            raise UserError(f"{where}: source: the suite has no task {source['suite']!r}; it has {', '.join(SUITE)}")
+        _check_columns(where, columns, [*suite_task.columns, suite_task.answer], "the suite's task")
+    if "local" in source:
+        for split in source["splits"].values():
+            file = local_file(source["local"]["path"], split)
+            present = file_columns(file)
+            if present is not None:
+                _check_columns(where, columns, present, str(file))
+
+
+def _check_columns(where: str, needed: list[str], present: list[str], place: str) -> None:
+    if missing := [column for column in needed if column not in present]:
+        raise UserError(f"{where}: {place} has no column {', '.join(map(repr, missing))}; it has {', '.join(present)}")
+
+
+def _check_model(source: Config) -> None:
+    if "path" in source:
+        file = Path(source["path"]) / "config.json"
+        if not file.is_file():
+            raise UserError(f"config: model: source: path: {source['path']} holds no config.json")
+        family = json.loads(file.read_text()).get("model_type")
+    elif "gguf" in source:
+        family = gguf_family(Path(source["gguf"]))
+    else:
+        return  # pre-trained here, or on the hub: the import step looks before it downloads the weights
+    feed_forward(str(family))
+
+
+def gguf_family(path: Path) -> str:
+    """The architecture that a GGUF file names in its first entry (reading the whole header would take seconds).
+
+    Raises:
+        UserError: the file is absent or no GGUF file.
+    """
+    if not path.is_file():
+        raise UserError(f"the GGUF file {path} does not exist (for the SmolLM2 preset, `make weights` fetches it)")
+    with path.open("rb") as file:
+        head = file.read(4 + 4 + 8 + 8)  # magic, version, number of tensors, number of entries
+        if head[:4] != b"GGUF":
+            raise UserError(f"{path} is not a GGUF file")
+        key = _gguf_string(file)
+        file.read(4)  # the value's type: a string
+        value = _gguf_string(file)
+    return value if key == "general.architecture" else "unknown"
+
+
+def _gguf_string(file: Any) -> str:
+    (length,) = struct.unpack("<Q", file.read(8))
+    return file.read(min(length, 1000)).decode(errors="replace")
+
+
+def _check_groups(groups: Config, tasks: Config) -> None:
+    for group, members in groups.items():
+        for side in ("train", "test"):
+            for task in members[side]:
+                if task not in tasks:
+                    raise UserError(
+                        f"config: overlap: groups: {group}: {side}: there is no task {task!r}; "
+                        f"there are {', '.join(tasks)}"
+                    )
+
+
+def data_settings(task: Config) -> Config:
+    """What the preparation of a task's data needs of its config entry: nothing that is only shown."""
+    settings = {key: task[key] for key in ("source", "prompt", "target", "metric")}
+    return {**settings, "labels": task.get("labels")}
+
+
+def shown_tasks(config: Config) -> Config:
+    """What tables and figures need of every task: how it is called, its family, metric and published counterpart."""
+    return {
+        key: {field: task[field] for field in ("name", "family", "metric", "counterpart")}
+        for key, task in config["tasks"].items()
+    }

@@ -1,0 +1,151 @@
+"""From prompts and targets to token ids and padded batches.
+
+The prompt and the target are tokenised so that the target is what follows "prompt + space" in running text, whatever
+the tokenizer does at word starts. Padding is always masked by length, never by comparing with the pad token's id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from taskneurons.errors import UserError
+
+
+@dataclass(frozen=True)
+class TokenBudget:
+    """The largest numbers of tokens of a prompt and of a target (end of text not counted)."""
+
+    prompt: int
+    target: int
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example's token ids, and whether its budget cut something off."""
+
+    prompt: list[int]
+    target: list[int]
+    prompt_truncated: bool
+    target_truncated: bool
+
+
+def continuation(tokenizer: PreTrainedTokenizerBase, before: str, text: str) -> list[int]:
+    """The token ids of `text` as it continues `before` after a space.
+
+    Raises:
+        UserError: the tokenizer merges across that space, so that the two cannot be told apart.
+    """
+    lead = tokenizer(before, add_special_tokens=False)["input_ids"]
+    whole = tokenizer(f"{before} {text}", add_special_tokens=False)["input_ids"]
+    if whole[: len(lead)] != lead:
+        raise UserError(
+            f"this tokenizer does not split between {before[-20:]!r} and {text[:20]!r}: end the prompt template "
+            "with a colon or another mark that stands by itself"
+        )
+    return whole[len(lead) :]
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """A prompt's token ids with the start token that the tokenizer puts before a text, if it has one."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    start = tokenizer.bos_token_id
+    with_specials = tokenizer("", add_special_tokens=True)["input_ids"]
+    return [start, *ids] if start is not None and start in with_specials[:1] else ids
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, target: str, closing_words: str, budget: TokenBudget
+) -> Encoded:
+    """One example as token ids; the target ends with the end-of-text token unless it had to be cut.
+
+    A prompt over its budget loses the tokens just before its closing words (the fixed text behind the template's last
+    column); a target over its budget loses its end.
+    """
+    ids = prompt_ids(tokenizer, prompt)
+    prompt_truncated = len(ids) > budget.prompt
+    if prompt_truncated:
+        tail = continuation_tail(tokenizer, closing_words)
+        if len(tail) >= budget.prompt:
+            raise UserError(f"the prompt budget of {budget.prompt} tokens is too small for {closing_words!r} alone")
+        ids = ids[: budget.prompt - len(tail)] + tail
+    answer = continuation(tokenizer, closing_words.strip() or ":", target)
+    target_truncated = len(answer) > budget.target
+    answer = answer[: budget.target] if target_truncated else [*answer, tokenizer.eos_token_id]
+    return Encoded(ids, answer, prompt_truncated, target_truncated)
+
+
+def continuation_tail(tokenizer: PreTrainedTokenizerBase, closing_words: str) -> list[int]:
+    """The token ids of the closing words as they stand behind another word; none for empty closing words."""
+    if not closing_words:
+        return []
+    lead = tokenizer("x", add_special_tokens=False)["input_ids"]
+    whole = tokenizer(f"x{closing_words}", add_special_tokens=False)["input_ids"]
+    return whole[len(lead) :]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded examples.
+
+    Attributes:
+        input_ids, attention_mask: (B, T).
+        positions: (B, P), the positions whose next token is a target token; rows with fewer targets repeat their last.
+        targets: (B, P), the target tokens, 0 where there is none.
+        is_target: bool (B, P).
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    positions: torch.Tensor
+    targets: torch.Tensor
+    is_target: torch.Tensor
+
+
+def collate(pairs: Sequence[tuple[list[int], list[int]]], device: torch.device) -> Batch:
+    """Pad (prompt ids, target ids) pairs on the right into one batch.
+
+    An empty prompt is allowed (its first target token then has no position that predicts it and is left out).
+    """
+    length = max(len(prompt) + len(target) for prompt, target in pairs)
+    most = max(len(target) for _, target in pairs)
+    shape = (len(pairs), length)
+    input_ids, attention = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
+    positions = torch.zeros((len(pairs), most), dtype=torch.long)
+    targets, is_target = torch.zeros_like(positions), torch.zeros((len(pairs), most), dtype=torch.bool)
+    for row, (prompt, target) in enumerate(pairs):
+        ids = prompt + target
+        input_ids[row, : len(ids)] = torch.tensor(ids)
+        attention[row, : len(ids)] = 1
+        places = torch.arange(len(prompt) - 1, len(ids) - 1)
+        positions[row, : len(target)] = places.clamp(min=0)
+        positions[row, len(target) :] = len(ids) - 1
+        targets[row, : len(target)] = torch.tensor(target)
+        is_target[row, : len(target)] = places >= 0
+    return Batch(*(tensor.to(device) for tensor in (input_ids, attention, positions, targets, is_target)))
+
+
+def target_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """The logits (B, P, vocabulary) that predict the target tokens; the head runs at those positions only."""
+    return model(
+        input_ids=batch.input_ids,
+        attention_mask=batch.attention_mask,
+        logits_to_keep=batch.positions,
+        use_cache=False,
+    ).logits
+
+
+def sample_losses(model: nn.Module, batch: Batch, reduction: str = "mean") -> torch.Tensor:
+    """L of each sample, (B,): the mean (or sum) negative log-likelihood of its own target tokens, in float32."""
+    logits = target_logits(model, batch).float()
+    losses = nn.functional.cross_entropy(logits.transpose(1, 2), batch.targets, reduction="none")  # (B, P)
+    totals = (losses * batch.is_target).sum(dim=1)
+    return totals if reduction == "sum" else totals / batch.is_target.sum(dim=1)
+
+
+def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Batches of indices of similar length, the longest first."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,0 +1,66 @@
+"""What the figures share: their command line, their look, and how they are saved."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from taskneurons import command
+from taskneurons.artifacts import read_frame, replacing
+
+# The same table gives the same file: no dates, no random element names. Text stays text in the SVG.
+plt.rcParams.update({"svg.hashsalt": "taskneurons", "svg.fonttype": "none", "font.size": 9, "axes.axisbelow": True})
+
+
+def save(figure: Figure, svg: Path, png: Path) -> None:
+    """Write a figure as SVG and as PNG, atomically."""
+    for path in (svg, png):
+        with replacing(path) as partial:
+            metadata = {"Date": None} if path.suffix == ".svg" else None
+            figure.savefig(partial, dpi=150, bbox_inches="tight", metadata=metadata)
+    plt.close(figure)
+
+
+def heat_map(matrix: pd.DataFrame, label: str, palette: str, low: float, high: float) -> Figure:
+    """A matrix of numbers as a coloured grid, each number written in its cell.
+
+    Args:
+        matrix: the cells; its index and columns name the rows and columns.
+        label: what the numbers are, beside the colour bar.
+        low, high: the values at the ends of the palette.
+    """
+    rows, columns = matrix.shape
+    figure, axes = plt.subplots(figsize=(2.6 + 0.55 * columns, 1.4 + 0.42 * rows))
+    image = axes.imshow(matrix.to_numpy(dtype=float), cmap=palette, vmin=low, vmax=high, aspect="auto")
+    axes.set_xticks(range(columns), matrix.columns, rotation=40, ha="right")
+    axes.set_yticks(range(rows), matrix.index)
+    for (row, column), value in np.ndenumerate(matrix.to_numpy(dtype=float)):
+        red, green, blue, _ = image.cmap(image.norm(value))
+        dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center", color="white" if dark else "black", fontsize=7)
+    axes.set_xlabel(str(matrix.columns.name))
+    axes.set_ylabel(str(matrix.index.name))
+    figure.colorbar(image, label=label)
+    return figure
+
+
+def figure_command(description: str | None, draw: Callable[[pd.DataFrame], Figure]) -> None:
+    """Run a figure's command line: `draw` makes the figure from the table."""
+    options = command.parser(description)
+    options.add_argument("--table", type=Path, required=True, help="the table to draw (Parquet)")
+    options.add_argument("--svg", type=Path, required=True, help="write the figure here (SVG)")
+    options.add_argument("--png", type=Path, required=True, help="write the figure here (PNG)")
+
+    def main(arguments: argparse.Namespace) -> None:
+        frame, _ = read_frame(arguments.table, "table")
+        save(draw(frame), arguments.svg, arguments.png)
+
+    command.run(main, options)

@@ -1,0 +1,76 @@
+"""The paper's claims, held against this run's tables: each a sentence with its numbers, whatever they show."""
+
+import pandas as pd
+
+Tables = dict[str, pd.DataFrame]
+
+
+def _means(tables: Tables) -> list[str]:
+    sentences = []
+    for kind, rows in tables["deactivation_means"].groupby("kind", sort=False):
+        value = rows.set_index("method")["value"]
+        paper = rows.set_index("method")["paper_llama"]
+        text = (
+            f"On average over the {kind} tasks the score goes from {value['original']:.1f} to "
+            f"{value['deactivate-task']:.1f} with a task's own neurons off and to {value['deactivate-random']:.1f} "
+            "with as many random ones off"
+        )
+        if paper.notna().all():
+            text += (
+                f" (the paper, Llama-2-7b: {paper['original']:.1f} to {paper['deactivate-task']:.1f} and "
+                f"{paper['deactivate-random']:.1f})"
+            )
+        sentences.append(f"{text}.")
+    return sentences
+
+
+def _own_against_random(tables: Tables) -> str:
+    effect = tables["deactivation_effect"]
+    worse, better = (effect["ci_low"] > 0).sum(), (effect["ci_high"] < 0).sum()
+    return (
+        f"Switching off a task's own neurons hurts more than random ones on {worse} of {len(effect)} tasks, and less "
+        f"on {better} (intervals that exclude zero); on {len(effect) - worse - better} the interval includes zero."
+    )
+
+
+def _specificity(tables: Tables) -> list[str]:
+    sentences = []
+    for relation, rows in tables["specificity"].groupby("relation", sort=False):
+        own, other = (rows["ci_low"] > 0).sum(), (rows["ci_high"] < 0).sum()
+        sentences.append(
+            f"Against {relation} sets: on {own} of {len(rows)} tasks the task's own neurons matter more to it than the "
+            f"other tasks' do, on {other} less, on {len(rows) - own - other} the interval includes zero "
+            f"(mean {rows['value'].mean():+.1f} points)."
+        )
+    return sentences
+
+
+def _diagonal(tables: Tables) -> str:
+    table = tables["cross_task_deactivation"]
+    matrix = table.pivot(index="masked_task", columns="task", values="change")
+    hits = sum(matrix[task].idxmin() == task for task in matrix.columns)
+    return (
+        f"The paper's cross-task matrix has its largest drops on the diagonal. Here a task's own neurons are the set "
+        f"that hurts it most for {hits} of {len(matrix)} tasks."
+    )
+
+
+def _overlap(tables: Tables) -> str:
+    table = tables["overlap_rate"]
+    inner = table[table["proportion_pct"] < 100]
+    above = (inner["ci_low"] > inner["chance"]).sum()
+    return (
+        f"Training and test tasks' neurons overlap more than independent sets of the same sizes in {above} of "
+        f"{len(inner)} cells below 100 % (intervals above chance)."
+    )
+
+
+def findings(tables: Tables) -> list[str]:
+    """The sentences, for the top of the report."""
+    return [
+        *_means(tables),
+        _own_against_random(tables),
+        *_specificity(tables),
+        _diagonal(tables),
+        _overlap(tables),
+    ]

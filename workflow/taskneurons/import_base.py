@@ -1,0 +1,79 @@
+"""Import the base model from the hub, a local folder or a GGUF file, as the base-model artifact."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from taskneurons import command
+from taskneurons.errors import UserError
+from taskneurons.families import feed_forward
+from taskneurons.models import save_model, start_compute
+
+log = logging.getLogger(__name__)
+
+
+def from_gguf(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A GGUF file's model, dequantised to float32, and its tokenizer.
+
+    transformers refuses to save a model that it read from GGUF, so the weights move to a new model of the same
+    config without the quantisation entry.
+    """
+    if not file.is_file():
+        raise UserError(f"the GGUF file {file} does not exist")
+    where: dict[str, Any] = {
+        "pretrained_model_name_or_path": str(file.parent),
+        "gguf_file": file.name,
+        "local_files_only": True,
+    }
+    read = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    settings = read.config.to_dict()
+    settings.pop("quantization_config", None)
+    settings.pop("_name_or_path", None)
+    config = type(read.config).from_dict(settings)
+    model = type(read)(config)
+    model.load_state_dict(read.state_dict())
+    model.tie_weights()
+    return model, AutoTokenizer.from_pretrained(**where)
+
+
+def from_folder_or_hub(
+    name: str, revision: str | None, trust_remote_code: bool
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model from a local folder (revision None) or the hub, in the dtype in which it is stored."""
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if revision is None:
+        if not Path(name).is_dir():
+            raise UserError(f"the model folder {name} does not exist")
+        options["local_files_only"] = True
+    else:
+        options["revision"] = revision
+    feed_forward(AutoConfig.from_pretrained(name, **options).model_type)
+    model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", use_safetensors=True, **options)
+    return model, AutoTokenizer.from_pretrained(name, **options)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    source = arguments.spec["source"]
+    start_compute(arguments.spec["compute"])
+    if "gguf" in source:
+        model, tokenizer = from_gguf(Path(source["gguf"]))
+        origin = f"GGUF file {Path(source['gguf']).name}, dequantised"
+    elif "path" in source:
+        model, tokenizer = from_folder_or_hub(source["path"], None, False)
+        origin = f"folder {Path(source['path']).name}"
+    else:
+        model, tokenizer = from_folder_or_hub(source["hub"], source["revision"], source["trust_remote_code"])
+        origin = f"{source['hub']} at {source['revision']}"
+    feed_forward(model.config.model_type)
+    log.info("imported %s: %.1f M parameters", origin, model.num_parameters() / 1e6)
+    save_model(arguments.out, model, tokenizer, {"state": "base", "origin": origin, "spec": arguments.spec})
+
+
+if __name__ == "__main__":
+    options = command.parser(__doc__)
+    options.add_argument("--out", type=Path, required=True, help="write the model folder here")
+    command.run(main, options)

@@ -1,0 +1,119 @@
+"""Model artifacts: a folder of safetensors with config, tokenizer and `identity.json`, and how to load it."""
+
+import hashlib
+import json
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from taskneurons.artifacts import content_hash, replacing, write_json
+from taskneurons.errors import UserError
+from taskneurons.families import feed_forward
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how precisely a model computes: fp32 weights, and autocast where the compute dtype is narrower."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context in which to run the model."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+    @property
+    def dtype_name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+
+def start_compute(settings: dict[str, Any]) -> Compute:
+    """Set the number of threads and choose device and dtype.
+
+    Args:
+        settings: `threads`, `device` ("auto", "cpu", "cuda", …) and `dtype` ("auto", "float32", "bfloat16"); auto is
+            bfloat16 where the device computes in it natively, float32 elsewhere.
+    """
+    torch.set_num_threads(settings["threads"])
+    device = torch.device(
+        settings["device"] if settings["device"] != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    )
+    if settings["dtype"] == "auto":
+        return Compute(device, torch.bfloat16 if _native_bfloat16(device) else torch.float32)
+    return Compute(device, getattr(torch, settings["dtype"]))
+
+
+def _native_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in evaluation mode with its tokenizer, its identity record and its compute settings."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    identity: dict[str, Any]
+    compute: Compute
+
+
+def weights_hash(model: nn.Module) -> str:
+    """A content hash of a model's parameters and buffers: their names, shapes and bytes."""
+    digest = hashlib.blake2b(digest_size=12)
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def save_model(
+    path: str | Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    record: dict[str, Any],
+) -> None:
+    """Write a model artifact, atomically. `record` says what made it and joins `identity.json`."""
+    with replacing(path) as partial:
+        model.save_pretrained(partial, safe_serialization=True)
+        tokenizer.save_pretrained(partial)
+        for file in partial.iterdir():
+            file.chmod(0o644)
+        identity = {
+            "identity": weights_hash(model),
+            "model_type": model.config.model_type,
+            "tokenizer": content_hash(sorted(tokenizer.get_vocab().items())),
+            **record,
+        }
+        write_json(partial / "identity.json", identity)
+
+
+def read_identity(path: str | Path) -> dict[str, Any]:
+    """The identity record of a model artifact.
+
+    Raises:
+        UserError: the folder is no model artifact of this workflow.
+    """
+    file = Path(path) / "identity.json"
+    if not file.is_file():
+        raise UserError(f"{path} is not a model artifact: it holds no identity.json")
+    return json.loads(file.read_text())
+
+
+def load_model(path: str | Path, settings: dict[str, Any]) -> LoadedModel:
+    """Load a model artifact for the step at hand, with float32 weights; `settings` as for `start_compute`."""
+    identity = read_identity(path)
+    compute = start_compute(settings)
+    feed_forward(identity["model_type"])
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
+    nn.Module.to(model, compute.device)
+    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    if tokenizer.eos_token_id is None:
+        raise UserError(f"the tokenizer in {path} has no end-of-text token, which ends every target: set one")
+    return LoadedModel(model.eval(), tokenizer, identity, compute)

@@ -1,0 +1,39 @@
+"""Fine-tune the base model on all tasks at once: the paper's "original" model (section 2)."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from taskneurons import command
+from taskneurons.models import load_model, save_model
+from taskneurons.task import read_task
+from taskneurons.training import train
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    spec = arguments.spec
+    base = load_model(arguments.model, spec["compute"])
+    tasks = [read_task(path) for path in arguments.data]
+    pairs = [(example.prompt, example.target) for task in tasks for example in task.encoded(base.tokenizer)]
+    log.info("%d examples of %d tasks", len(pairs), len(tasks))
+    losses = train(base.model, pairs, spec["training"], base.compute, spec["seed"], "multi-task training")
+    record = {
+        "state": "multitask",
+        "parent": base.identity["identity"],
+        "data": {task.key: task.data_hash for task in tasks},
+        "spec": spec,
+        "dtype": base.compute.dtype_name,
+        "steps": len(losses),
+        "final_loss": sum(losses[-20:]) / len(losses[-20:]),
+    }
+    save_model(arguments.out, base.model, base.tokenizer, record)
+
+
+if __name__ == "__main__":
+    options = command.parser(__doc__)
+    options.add_argument("--model", type=Path, required=True, help="the base model's folder")
+    options.add_argument("--data", type=Path, nargs="+", required=True, help="the train split of every task (Parquet)")
+    options.add_argument("--out", type=Path, required=True, help="write the fine-tuned model's folder here")
+    command.run(main, options)

@@ -1,0 +1,111 @@
+"""Table 8: the overlap rate of the training tasks' neurons with the test tasks' neurons, at growing proportions.
+
+The rate is the Jaccard index of the union of the training tasks' top p % and the union of the test tasks' top p %.
+Chance is that of two independent random sets as large as the actual unions.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from taskneurons.artifacts import read_frame
+from taskneurons.bootstrap import percentile_interval
+from taskneurons.errors import UserError
+from taskneurons.neuron_set import NeuronSet, best, chance_jaccard, ranking, union_of
+from taskneurons.tables.common import table_command
+
+
+@dataclass
+class Model:
+    """One model's rankings of its neurons on every task.
+
+    Attributes:
+        ranks: task → rankings (1 + replicates, n_neurons); the first is by the scores, the others by their replicates.
+        widths: neurons of each layer.
+    """
+
+    ranks: dict[str, np.ndarray]
+    widths: tuple[int, ...]
+
+    def unions(self, group: dict[str, list[str]], percent: float, scope: str, which: int) -> list[NeuronSet]:
+        """The unions of the group's training and of its test tasks' top neurons, by one of the rankings."""
+        return [
+            union_of([best(self.ranks[task][which], percent, self.widths, scope) for task in group[side]])
+            for side in ("train", "test")
+        ]
+
+
+def read_models(score_paths: list[Path], replicate_paths: list[Path], scope: str) -> list[Model]:
+    """The models, told apart by their identity, in the order of the score files."""
+    models: dict[str, Model] = {}
+    for path, replicate_path in zip(score_paths, replicate_paths, strict=True):
+        frame, made = read_frame(path, "scores")
+        replicates, replicates_made = read_frame(replicate_path, "score replicates")
+        if [made[key] for key in ("model", "task")] != [replicates_made[key] for key in ("model", "task")]:
+            raise UserError(f"{path} and {replicate_path} are not of the same model and task")
+        widths = tuple(made["widths"])
+        columns = [column for column in replicates.columns if column.startswith("replicate_")]
+        scores = [frame["score"].to_numpy(), *(replicates[column].to_numpy() for column in columns)]
+        model = models.setdefault(made["model"], Model({}, widths))
+        model.ranks[made["task"]] = np.stack([ranking(one, widths, scope).astype("int32") for one in scores])
+    return list(models.values())
+
+
+def overlap(models: list[Model], group: dict[str, list[str]], percent: float, scope: str) -> dict[str, Any]:
+    """value, chance and replicates of one cell, in percent, averaged over the models."""
+    values, chances = [], []
+    for model in models:
+        count = len(next(iter(model.ranks.values())))
+        pairs = [model.unions(group, percent, scope, which) for which in range(count)]
+        values.append([100 * train.jaccard(test) for train, test in pairs])
+        train, test = pairs[0]
+        chances.append(100 * chance_jaccard(len(train), len(test), sum(model.widths)))
+    value, *replicates = np.mean(values, axis=0)
+    return {"value": float(value), "chance": float(np.mean(chances)), "replicates": np.array(replicates)}
+
+
+def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row a group and proportion.
+
+    Resampling repeats some examples and leaves others out, which adds noise of its own: replicates overlap less than
+    the scores themselves do. So the interval is the replicates' spread about their mean, put around the value.
+    """
+    spec = arguments.spec
+    published = pd.read_csv(arguments.published).set_index(["group", "proportion_pct"])["value"]
+    models = read_models(arguments.scores, arguments.bootstrap, spec["scope"])
+    result = []
+    for name, group in spec["overlap"]["groups"].items():
+        for percent in spec["overlap"]["proportions"]:
+            cell = overlap(models, group, percent, spec["scope"])
+            around = cell["replicates"] - cell["replicates"].mean() + cell["value"]
+            low, high = percentile_interval(np.clip(around, 0, 100), spec["tables"]["confidence"])
+            result.append(
+                {
+                    "group": name,
+                    "proportion_pct": percent,
+                    "value": cell["value"],
+                    "chance": cell["chance"],
+                    "ci_low": low,
+                    "ci_high": high,
+                    "n_seeds": len(models),
+                    "n_draws": 0,
+                    "paper_llama": published.get((name, percent)),
+                }
+            )
+    return result
+
+
+if __name__ == "__main__":
+    table_command(
+        __doc__,
+        {
+            "scores": "the scores of every task",
+            "bootstrap": "the score replicates of every task",
+            "published": "the paper's figures (CSV)",
+        },
+        rows,
+    )

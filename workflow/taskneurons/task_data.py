@@ -1,0 +1,52 @@
+"""The rows of a task's source: the embedded suite, a data set on the hub, or local Parquet / JSON / CSV files."""
+
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from datasets import Dataset, load_dataset
+
+from taskneurons.data_files import FORMATS, local_file
+from taskneurons.errors import UserError
+
+Row = dict[str, Any]
+
+
+def _load_hub(hub: dict[str, Any], split: str) -> Dataset:
+    return load_dataset(hub["id"], hub.get("config"), revision=hub["revision"], split=split)
+
+
+def _load_local(folder: str, split: str) -> Dataset:
+    path = local_file(folder, split)
+    # datasets converts what it reads into a cache: a private one, so that a changed file is never answered from an
+    # old copy and nothing is left behind.
+    with tempfile.TemporaryDirectory() as cache:
+        return load_dataset(
+            FORMATS[path.suffix], data_files=str(path), split="train", cache_dir=cache, keep_in_memory=True
+        )
+
+
+def check_columns(present: list[str], needed: list[str], where: str) -> None:
+    """Raise a UserError that names the columns that are needed but not present."""
+    if missing := [column for column in needed if column not in present]:
+        raise UserError(f"{where} has no column {', '.join(map(repr, missing))}; it has {', '.join(present)}")
+
+
+def shuffled_rows(source: dict[str, Any], split: str, columns: list[str], seed: int) -> Iterator[Row]:
+    """All rows of one split of a hub or local source, in a seeded random order, one at a time.
+
+    Args:
+        source: `{"hub": {id, config, revision}}` or `{"local": {path}}`, as `config.resolved_source` makes it.
+        split: the split's name in the source.
+        columns: the columns that the task needs.
+
+    Raises:
+        UserError: the folder, the file or a column is missing.
+    """
+    if "hub" in source:
+        data, where = _load_hub(source["hub"], split), f"{source['hub']['id']} ({split})"
+    else:
+        data, where = _load_local(source["local"]["path"], split), f"{source['local']['path']} ({split})"
+    check_columns(data.column_names, columns, where)
+    order = data.select_columns(columns).shuffle(seed=seed)
+    yield from order
