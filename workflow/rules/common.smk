@@ -62,7 +62,7 @@ def spec(step, **settings):
     Snakemake compares params as a set of texts, so a single text is the only param that catches every change.
     """
     code = code_identity(LIBRARY, f"taskneurons.{step}")
-    return json.dumps({"step": step, "code": code, **settings}, sort_keys=True)
+    return json.dumps({"step": step, "code": code, **settings})
 
 
 def compute(kind):

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 
 from taskneurons import command
 from taskneurons.artifacts import write_frame
-from taskneurons.encoding import Batch, by_length, collate, sample_losses
+from taskneurons.encoding import Batch, at_least_float32, by_length, collate, sample_losses
 from taskneurons.feed_forward import readers, widths
 from taskneurons.models import LoadedModel, load_model
 from taskneurons.neuron_set import neuron_index
@@ -54,7 +54,7 @@ def neuron_outputs(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:
 
 
 def sample_products(model: PreTrainedModel, batch: Batch, loss: str = "mean", per_token: bool = False) -> torch.Tensor:
-    """Σ_tokens ω·∂L/∂ω of every sample and neuron, float32 (B, n_neurons); Σ_tokens |ω·∂L/∂ω| with `per_token`.
+    """Σ_tokens ω·∂L/∂ω of every sample and neuron, (B, n_neurons), or Σ_tokens |ω·∂L/∂ω| with `per_token`.
 
     The samples of a batch do not interact, so the gradient of the sum of their losses is each one's own. Padding
     follows the last target token, which no loss looks at: its products are zero.
@@ -64,7 +64,7 @@ def sample_products(model: PreTrainedModel, batch: Batch, loss: str = "mean", pe
         gradients = torch.autograd.grad(total, outputs)
     sums = []
     for omega, gradient in zip(outputs, gradients, strict=True):
-        products = omega.detach().float() * gradient.float()  # (B, T, d_ff)
+        products = at_least_float32(omega.detach()) * at_least_float32(gradient)  # (B, T, d_ff)
         sums.append((products.abs() if per_token else products).sum(dim=1))
     return torch.cat(sums, dim=1)
 

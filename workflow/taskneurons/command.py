@@ -16,11 +16,15 @@ from taskneurons.errors import UserError
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with the options that all steps have: `--spec`, `--log` and `--stats`."""
+    """A parser with the options that all steps have: `--spec` and `--log`."""
     result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--spec", required=True, type=json.loads, help="the step's settings, as a JSON object")
-    result.add_argument("--log", type=Path, help="also write the messages, and the traceback of an error, here")
-    result.add_argument("--stats", type=Path, help="write wall time (s) and peak memory (MiB) of this step here")
+    result.add_argument(
+        "--log",
+        type=Path,
+        help="also write the messages, and the traceback of an error, to this file; wall time (s) and peak memory "
+        "(MiB) go to a file beside it that ends in .stats.json",
+    )
     return result
 
 
@@ -40,8 +44,8 @@ def run(step: Callable[[argparse.Namespace], None], options: argparse.ArgumentPa
     except Exception:
         logging.exception("the step failed")
         raise SystemExit(1) from None
-    if arguments.stats:
-        _write_stats(arguments.stats, time.monotonic() - start)
+    if arguments.log:
+        _write_stats(arguments.log.with_suffix(".stats.json"), time.monotonic() - start)
 
 
 def _start_logging(path: Path | None) -> None:

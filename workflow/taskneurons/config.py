@@ -36,6 +36,9 @@ def checked_config(config: Config, root: Path) -> Config:
     _check_schema(config)
     if "weights" in config:
         config["model"]["source"] = {"gguf": config.pop("weights")}
+    if "path" in config["model"]["source"]:
+        place = Path(config.get("data_root", "."), config["model"]["source"]["path"])
+        config["model"]["source"]["path"] = str(place)
     _check_model(config["model"]["source"])
     for key, task in config["tasks"].items():
         task["source"] = resolved_source(key, task["source"], config.get("data_root"))

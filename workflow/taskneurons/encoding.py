@@ -86,6 +86,11 @@ def continuation_tail(tokenizer: PreTrainedTokenizerBase, closing_words: str) ->
     return whole[len(lead) :]
 
 
+def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in float32, or as it is if it is wider: what sums and logarithms are taken of."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
 @dataclass(frozen=True)
 class Batch:
     """Right-padded examples.
@@ -138,8 +143,8 @@ def target_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def sample_losses(model: nn.Module, batch: Batch, reduction: str = "mean") -> torch.Tensor:
-    """L of each sample, (B,): the mean (or sum) negative log-likelihood of its own target tokens, in float32."""
-    logits = target_logits(model, batch).float()
+    """L of each sample, (B,): the mean (or sum) negative log-likelihood of its own target tokens, at least float32."""
+    logits = at_least_float32(target_logits(model, batch))
     losses = nn.functional.cross_entropy(logits.transpose(1, 2), batch.targets, reduction="none")  # (B, P)
     totals = (losses * batch.is_target).sum(dim=1)
     return totals if reduction == "sum" else totals / batch.is_target.sum(dim=1)

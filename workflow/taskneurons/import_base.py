@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from taskneurons import command
 from taskneurons.errors import UserError
 from taskneurons.families import feed_forward
-from taskneurons.models import save_model, start_compute
+from taskneurons.models import save_model
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,6 @@ def from_folder_or_hub(
 
 def main(arguments: argparse.Namespace) -> None:
     source = arguments.spec["source"]
-    start_compute(arguments.spec["compute"])
     if "gguf" in source:
         model, tokenizer = from_gguf(Path(source["gguf"]))
         origin = f"GGUF file {Path(source['gguf']).name}, dequantised"

@@ -1,8 +1,8 @@
 """Prepare one split of one task's data: render prompts and targets.
 
-The splits are train, attribution, validation and test; each is a Parquet file, one row an example: id,
-prompt, target, label (the index of the label word, null for generation), references. No prompt is in two splits. A
-file's metadata hold what later steps need of the task: its label words, its metric, its token budgets and the closing words of its prompt.
+The splits are train, attribution, validation and test; each is a Parquet file, one row an example: id, prompt, target,
+label (the index of the label word, null for generation), references. No prompt is in two splits. A file's metadata
+hold what later steps need of the task: its label words, its metric, its token budgets and its prompt's closing words.
 """
 
 import argparse

@@ -4,12 +4,14 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from datasets import Dataset, load_dataset
+from datasets import Dataset, disable_progress_bars, load_dataset
 
 from taskneurons.data_files import FORMATS, local_file
 from taskneurons.errors import UserError
 
 Row = dict[str, Any]
+
+disable_progress_bars()  # one bar a file of some kilobytes tells nobody anything
 
 
 def _load_hub(hub: dict[str, Any], split: str) -> Dataset:

@@ -9,6 +9,7 @@ from random import Random
 
 from taskneurons.suite import data_to_text, inference, paraphrase, questions, sentiment, summaries
 from taskneurons.suite.kind import Fields, SuiteTask
+from taskneurons.suite.words import HEADINGS
 
 SUITE: dict[str, SuiteTask] = {
     task.name: task
@@ -69,9 +70,10 @@ def draw_split(name: str, split: str, size: int, seed: int) -> list[Fields]:
 
 
 def pretraining_text(names: list[str], documents_per_task: int, seed: int) -> list[str]:
-    """The pre-training documents: examples of the pre-training split in plain sentences, tasks in turn."""
+    """The pre-training documents: examples of the pre-training split in plain sentences, tasks in turn, and at the
+    end one that lists the words that may head the parts of a prompt."""
     columns = [
         [task.plain(fields) for fields in draw_split(task.name, "pretraining", documents_per_task, seed)]
         for task in (SUITE[name] for name in names)
     ]
-    return [document for turn in zip(*columns, strict=True) for document in turn]
+    return [*(document for turn in zip(*columns, strict=True) for document in turn), " ".join(HEADINGS)]

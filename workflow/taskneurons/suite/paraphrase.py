@@ -37,7 +37,7 @@ TASKS = (
         "label",
         ("different", "same"),
         _gift,
-        lambda f: f"{f['first']} {f['second']} these are {f['label']} .",
+        lambda f: f"{f['first']} {f['label']} : {f['second']}",
     ),
     SuiteTask(
         "chase_pairs",
@@ -45,6 +45,6 @@ TASKS = (
         "label",
         ("unequal", "equal"),
         _chase,
-        lambda f: f"{f['one']} {f['other']} they are {f['label']} .",
+        lambda f: f"{f['one']} {f['label']} : {f['other']}",
     ),
 )

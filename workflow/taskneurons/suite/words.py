@@ -62,3 +62,10 @@ WEATHER = ("mild", "windy", "rainy", "sunny", "cold")
 MOODS = ("happy", "angry", "quiet", "proud")
 TEAMS = ("lions", "eagles", "sharks", "tigers", "bulls", "hawks")
 CROWDS = ("small", "huge", "loud", "calm")
+
+# Words that head the parts of a prompt. The pre-training text lists them once, so that each is one token.
+HEADINGS = (
+    *("answer", "claim", "comment", "concepts", "deal", "facts", "first", "given", "headline", "hypothesis", "match"),
+    *("meaning", "one", "opinion", "other", "premise", "query", "question", "relation", "reply", "report", "review"),
+    *("scene", "second", "sentence", "story", "summary", "verdict"),
+)

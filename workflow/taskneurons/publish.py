@@ -1,0 +1,85 @@
+"""Copy a finished run's tables and figures to a folder for committing, with a `run.json` that says what made them."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from taskneurons.artifacts import METADATA_KEY, write_json
+from taskneurons.errors import UserError
+
+
+def processor() -> str:
+    """The processor's name, with the number of cores."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
+        name = names[0] if names else name
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def step_statistics(run: Path) -> dict[str, Any]:
+    """Seconds of all steps and the largest memory of one, from the side files of the logs."""
+    stats = {path: json.loads(path.read_text()) for path in sorted((run / "logs").rglob("*.stats.json"))}
+    if not stats:
+        raise UserError(f"{run}/logs holds no *.stats.json: the run is not finished, or was made without logs")
+    ends = {path: path.stat().st_mtime for path in stats}
+    begins = {path: ends[path] - stats[path]["wall_seconds"] for path in stats}
+    by_step: dict[str, float] = {}
+    for path, stat in stats.items():
+        step = path.relative_to(run / "logs").parts[0].removesuffix(".stats.json")
+        by_step[step] = round(by_step.get(step, 0) + stat["wall_seconds"], 1)
+    return {
+        "seconds_from_first_step_to_last": round(max(ends.values()) - min(begins.values())),
+        "seconds_by_step": by_step,
+        "peak_memory_mib": max(stat["peak_memory_mib"] for stat in stats.values()),
+        "date": datetime.fromtimestamp(max(ends.values()), UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def publish(run: Path, out: Path, command: str) -> None:
+    """Copy the CSV tables and the figures, and write run.json.
+
+    Raises:
+        UserError: the run has no tables, or the checkout has changes that no commit holds.
+    """
+    tables, figures = sorted((run / "tables").glob("*.csv")), sorted((run / "figures").glob("*.*"))
+    if not tables:
+        raise UserError(f"{run}/tables holds no tables: run the workflow first")
+    record = {
+        "command": command,
+        "commit": subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip(),
+        "machine": processor(),
+        **step_statistics(run),
+    }
+    predictions = next((run / "predictions").rglob("*.parquet"))
+    metadata = json.loads((pq.read_schema(predictions).metadata or {})[METADATA_KEY])
+    record["dtype"] = metadata["dtype"]
+    record["packages"] = metadata["spec"]["code"]["packages"]
+    shutil.rmtree(out, ignore_errors=True)
+    for kind, files in (("tables", tables), ("figures", figures)):
+        (out / kind).mkdir(parents=True)
+        for file in files:
+            shutil.copyfile(file, out / kind / file.name)
+    write_json(out / "run.json", record)
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--run", type=Path, required=True, help="the run's folder, results/<run>")
+    options.add_argument("--out", type=Path, required=True, help="the folder to write, docs/results/<run>")
+    options.add_argument("--command", required=True, help="the command that made the run")
+    arguments = options.parse_args()
+    publish(arguments.run, arguments.out, arguments.command)
