@@ -18,9 +18,10 @@ os.environ.update(
 )
 
 from taskneurons.code_identity import code_identity
-from taskneurons.config import checked_config, data_settings, shown_tasks
+from taskneurons.config import checked_config, data_settings, needed_sizes, shown_tasks
 from taskneurons.data_files import local_file
 from taskneurons.errors import UserError
+from taskneurons.splits import SOURCE_SPLITS
 
 try:
     CONFIG = checked_config(config, ROOT)
@@ -76,23 +77,25 @@ def scored_state(original):
     return original if CONFIG["attribution"]["model"] == "multitask" else "base"
 
 
+def data_spec(task, split):
+    """The spec of the preparation of one split of a task."""
+    entry = CONFIG["tasks"][task]
+    return spec(
+        "prepare_data",
+        key=task,
+        task=data_settings(entry, split),
+        sizes=needed_sizes(entry, split, entry.get("sizes", CONFIG["data"]["sizes"])),
+        tokens=entry.get("tokens", CONFIG["data"]["tokens"]),
+        seed=CONFIG["seed"],
+    )
+
+
 def source_files(task, split):
     """The local files that a task's split is read from; none for the suite and the hub."""
     source = CONFIG["tasks"][task]["source"]
     if "local" not in source:
         return []
-    names = source["splits"]
-    wanted = {"train": ["train"], "test": ["train", "validation", "test"]}.get(split, ["train", "validation"])
-    return [str(local_file(source["local"]["path"], names[name])) for name in wanted]
-
-
-def sizes(task, split):
-    """The sizes of a split and of those that are filled before it."""
-    every = CONFIG["tasks"][task].get("sizes", CONFIG["data"]["sizes"])
-    if "suite" in CONFIG["tasks"][task]["source"]:
-        return {split: every[split]}
-    order = ["train", "attribution", "validation", "test"]
-    return {name: every[name] for name in order[: order.index(split) + 1]}
+    return [str(local_file(source["local"]["path"], source["splits"][name])) for name in SOURCE_SPLITS[split]]
 
 
 def base_model_files():

@@ -11,14 +11,7 @@ rule prepare_data:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=lambda w: spec(
-            "prepare_data",
-            key=w.task,
-            task=data_settings(CONFIG["tasks"][w.task]),
-            sizes=sizes(w.task, w.split),
-            tokens=CONFIG["tasks"][w.task].get("tokens", CONFIG["data"]["tokens"]),
-            seed=CONFIG["seed"],
-        ),
+        spec=lambda w: data_spec(w.task, w.split),
     shell:
         "python -m taskneurons.prepare_data --spec {params.spec:q} --split {wildcards.split} --out {output} --log {log}"
 

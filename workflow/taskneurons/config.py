@@ -11,6 +11,7 @@ import yaml
 from taskneurons.data_files import file_columns, local_file
 from taskneurons.errors import UserError
 from taskneurons.families import feed_forward
+from taskneurons.splits import SOURCE_SPLITS
 from taskneurons.suite.generator import SUITE
 from taskneurons.templates import needed_columns
 
@@ -172,10 +173,21 @@ def _check_groups(groups: Config, tasks: Config) -> None:
                     )
 
 
-def data_settings(task: Config) -> Config:
-    """What the preparation of a task's data needs of its config entry: nothing that is only shown."""
+def data_settings(task: Config, split: str) -> Config:
+    """What the preparation of one split of a task needs of its config entry: nothing that is only shown."""
     settings = {key: task[key] for key in ("source", "prompt", "target", "metric")}
+    if "splits" in task["source"]:
+        splits = {name: task["source"]["splits"][name] for name in SOURCE_SPLITS[split]}
+        settings["source"] = {**task["source"], "splits": splits}
     return {**settings, "labels": task.get("labels")}
+
+
+def needed_sizes(task: Config, split: str, sizes: dict[str, int]) -> dict[str, int]:
+    """The size of a split and, for a hub or local source, of those that are filled before it."""
+    if "suite" in task["source"]:
+        return {split: sizes[split]}
+    order = list(SOURCE_SPLITS)
+    return {name: sizes[name] for name in order[: order.index(split) + 1]}
 
 
 def shown_tasks(config: Config) -> Config:

@@ -16,10 +16,9 @@ import pandas as pd
 from taskneurons import command
 from taskneurons.artifacts import content_hash, write_frame
 from taskneurons.errors import UserError
+from taskneurons.splits import SOURCE_SPLITS
 from taskneurons.suite.generator import draw_split
 from taskneurons.templates import closing_words, needed_columns, template_fields
-
-SPLITS = ("train", "attribution", "validation", "test")
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +89,8 @@ def suite_examples(task: dict[str, Any], split: str, sizes: dict[str, int], seed
 def source_examples(task: dict[str, Any], split: str, sizes: dict[str, int], seed: int) -> list[dict[str, Any]]:
     """One split of a hub or local task.
 
-    The splits are filled in the order of `SPLITS`, and each takes only prompts that no earlier one has; so the size
-    of a later split changes nothing in an earlier one. Attribution examples are the rows of the source's train split
+    The splits are filled in the order of `SOURCE_SPLITS`, and each takes only prompts that no earlier one has; so the
+    size of a later split changes nothing in an earlier one. Attribution examples are the rows of the source's train split
     that follow the training ones; where too few are left there, its validation split fills up.
     """
     from taskneurons.task_data import shuffled_rows  # takes seconds to import, and the suite needs none of it
@@ -149,6 +148,6 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     options = command.parser(__doc__)
-    options.add_argument("--split", choices=SPLITS, required=True, help="the split to prepare")
+    options.add_argument("--split", choices=SOURCE_SPLITS, required=True, help="the split to prepare")
     options.add_argument("--out", type=Path, required=True, help="write the examples here (Parquet)")
     command.run(main, options)

@@ -2,9 +2,9 @@
 
 PEOPLE = ("mia", "tom", "ana", "ben", "eva", "leo", "zoe", "max", "ida", "sam", "amy", "kai")
 JOBS = ("nurse", "baker", "clerk", "pilot", "farmer", "tailor", "judge", "miner", "singer", "guard")
-GUESTS = ("abe", "bea", "cal", "dot", "fay", "gus", "ivy", "ned")
+GUESTS = (("abe", "bea", "cal"), ("dot", "fay", "gus"))
 ROOMS = ("kitchen", "garden", "attic", "cellar", "office", "stable", "library", "garage")
-OWNERS = ("king", "queen", "prince", "duke", "monk", "knight", "maid", "cook")
+OWNERS = (("clara", "edgar", "ralph"), ("norma", "oscar", "wanda"))
 THINGS = ("lamp", "chair", "drum", "rope", "kettle", "ladder", "mirror", "clock")
 FRIENDS = (("hal", "joe"), ("liz", "pia"), ("ray", "sue"), ("uma", "vic"))
 PREY = (("cat", "dog"), ("fox", "bear"), ("wolf", "goat"), ("horse", "mouse"), ("hen", "pig"), ("duck", "crow"))
