@@ -22,8 +22,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     result.add_argument(
         "--log",
         type=Path,
-        help="also write the messages, and the traceback of an error, to this file; wall time (s) and peak memory "
-        "(MiB) go to a file beside it that ends in .stats.json",
+        help="also write the messages, and the traceback of an error, to this file; wall and CPU time (s) and peak "
+        "memory (MiB) go to a file beside it that ends in .stats.json",
     )
     return result
 
@@ -65,11 +65,11 @@ def _report(message: str) -> int:
 
 
 def _write_stats(path: Path, seconds: float) -> None:
-    peak: dict[str, Any] = {
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    stats: dict[str, Any] = {
         "wall_seconds": round(seconds, 2),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
         # ru_maxrss counts KiB on Linux, bytes on macOS
-        "peak_memory_mib": round(
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-        ),
+        "peak_memory_mib": round(used.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)),
     }
-    write_json(path, peak)
+    write_json(path, stats)

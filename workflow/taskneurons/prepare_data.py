@@ -90,8 +90,8 @@ def source_examples(task: dict[str, Any], split: str, sizes: dict[str, int], see
     """One split of a hub or local task.
 
     The splits are filled in the order of `SOURCE_SPLITS`, and each takes only prompts that no earlier one has; so the
-    size of a later split changes nothing in an earlier one. Attribution examples are the rows of the source's train split
-    that follow the training ones; where too few are left there, its validation split fills up.
+    size of a later split changes nothing in an earlier one. Attribution examples are the rows of the source's train
+    split that follow the training ones; where too few are left there, its validation split fills up.
     """
     from taskneurons.task_data import shuffled_rows  # takes seconds to import, and the suite needs none of it
 

@@ -41,6 +41,7 @@ def step_statistics(run: Path) -> dict[str, Any]:
         by_step[step] = round(by_step.get(step, 0) + stat["wall_seconds"], 1)
     return {
         "seconds_from_first_step_to_last": round(max(ends.values()) - min(begins.values())),
+        "cpu_seconds": round(sum(stat["cpu_seconds"] for stat in stats.values())),
         "seconds_by_step": by_step,
         "peak_memory_mib": max(stat["peak_memory_mib"] for stat in stats.values()),
         "date": datetime.fromtimestamp(max(ends.values()), UTC).strftime("%Y-%m-%d"),
