@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from taskneurons.artifacts import content_hash, replacing, write_json
 from taskneurons.errors import UserError
 from taskneurons.families import feed_forward
+
+if not sys.stderr.isatty():
+    disable_progress_bar()  # transformers' own bars for loading and saving fill a log with control characters
 
 
 @dataclass(frozen=True)
