@@ -44,9 +44,8 @@ def reference_losses(model, batch):
     logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
     losses = []
     for row in range(len(logits)):
-        where = batch.is_target[row]
-        rows = logits[row, batch.positions[row][where]]
-        losses.append(nn.functional.cross_entropy(rows, batch.targets[row][where]))
+        where = batch.predicts[row].nonzero()[:, 0]
+        losses.append(nn.functional.cross_entropy(logits[row, where], batch.input_ids[row, where + 1]))
     return torch.stack(losses)
 
 

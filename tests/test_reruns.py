@@ -4,12 +4,23 @@ No step is run here. All outputs are made as empty files and recorded with `snak
 config then says which rules would run.
 """
 
+import copy
+import json
+import re
+import shutil
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT
 
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake")]
 
-REPORT = {"report"}
+# What follows when a rule runs. Written out by hand, so that a wrong edge in the rules is seen too.
 SCORE_TABLES = {
     "table_deactivation",
     "table_deactivation_means",
@@ -17,72 +28,318 @@ SCORE_TABLES = {
     "table_specificity",
     "table_cross_task_deactivation",
 }
-SHOWN = {"figure_deactivation", "figure_cross_task_deactivation", *REPORT}
 MASK_TABLES = {"table_jaccard", "table_neurons_per_layer"}
-MASK_FIGURES = {"figure_jaccard", "figure_neurons_per_layer"}
-EVALUATED = {"evaluation", *SCORE_TABLES, *SHOWN}
-ALL_EVALUATED = {*EVALUATED, "table_zero_shot"}
-NAMED = {*SCORE_TABLES, *SHOWN, *MASK_TABLES, *MASK_FIGURES, "table_zero_shot"}
-SELECTED = {"selection", "random_selection", *MASK_TABLES, *MASK_FIGURES, *EVALUATED}
+FROM_SCORE_TABLES = {"figure_deactivation", "figure_cross_task_deactivation", "report"}
+FROM_MASK_TABLES = {"figure_jaccard", "figure_neurons_per_layer", "report"}
+EVALUATED = {"evaluation", *SCORE_TABLES, *FROM_SCORE_TABLES}
+SELECTED = {"selection", "random_selection", *MASK_TABLES, *FROM_MASK_TABLES, *EVALUATED}
 SCORED = {"attribution", "table_overlap_rate", *SELECTED}
 TRAINED = {"multitask", *SCORED}
 BASE = {"base_model", "table_zero_shot", *TRAINED}
 DATA = {"prepare_data", "table_zero_shot", *TRAINED}
-EVERYTHING = {"pretraining_text", "prepare_data", *BASE}
+TESTED = {"prepare_data", "table_zero_shot", *EVALUATED}
+NAMED = {"table_zero_shot", *SCORE_TABLES, *FROM_SCORE_TABLES}
+SHOWN = {*NAMED, *MASK_TABLES, *FROM_MASK_TABLES}
+EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
-SUITE_SOURCE = {"suite": "dish_reviews"}
-HUB_MODEL = {"hub": "someone/model", "revision": "main"}
 PRETRAIN = "model.source.pretrain"
 
-# Leaf key of the schema → (the start config, its changed value, the rules that run). A `*` stands for the first task,
-# label or group.
-EMBEDDED, REAL, FROM_HUB, FOLDER = "embedded", "real", "from-hub", "folder"
+# Leaf key of the schema → (the config to start from, the changed value, the rules that run). A `*` stands for the first
+# task, label or group.
 MATRIX = {
-    "run": (EMBEDDED, "other", EVERYTHING),
-    "seed": (EMBEDDED, 1, EVERYTHING),
-    "data_root": (REAL, "{other}", {"prepare_data", *DATA}),
-    "weights": (REAL, "{other}/b.gguf", BASE),
-    "compute.device": (EMBEDDED, "auto", {*BASE, "evaluation"}),
-    "compute.dtype": (EMBEDDED, "bfloat16", {*BASE, "evaluation"}),
-    "compute.training_threads": (EMBEDDED, 1, BASE),
-    "compute.inference_threads": (EMBEDDED, 2, {*SCORED, "table_zero_shot"}),
-    "model.name": (EMBEDDED, "other", {*SCORE_TABLES, *SHOWN, "table_zero_shot"}),
-    f"{PRETRAIN}.documents_per_task": (EMBEDDED, 7, {"pretraining_text", *BASE}),
-    f"{PRETRAIN}.vocabulary": (EMBEDDED, 999, BASE),
-    f"{PRETRAIN}.architecture.hidden_size": (EMBEDDED, 64, BASE),
-    f"{PRETRAIN}.architecture.intermediate_size": (EMBEDDED, 64, BASE),
-    f"{PRETRAIN}.architecture.num_hidden_layers": (EMBEDDED, 2, BASE),
-    f"{PRETRAIN}.architecture.num_attention_heads": (EMBEDDED, 2, BASE),
-    f"{PRETRAIN}.architecture.max_position_embeddings": (EMBEDDED, 64, BASE),
-    f"{PRETRAIN}.training.epochs": (EMBEDDED, 9, BASE),
-    f"{PRETRAIN}.training.batch_size": (EMBEDDED, 9, BASE),
-    f"{PRETRAIN}.training.learning_rate": (EMBEDDED, 0.5, BASE),
-    f"{PRETRAIN}.training.warmup": (EMBEDDED, 0.5, BASE),
-    f"{PRETRAIN}.training.weight_decay": (EMBEDDED, 0.5, BASE),
-    f"{PRETRAIN}.training.max_gradient_norm": (EMBEDDED, 0.5, BASE),
-    "model.source.hub": (FROM_HUB, "someone/else", BASE),
-    "model.source.revision": (FROM_HUB, "v2", BASE),
-    "model.source.trust_remote_code": (FROM_HUB, True, BASE),
-    "model.source.path": (FOLDER, "{model2}", BASE),
-    "model.source.gguf": (FOLDER, "{other}/b.gguf", BASE),
-    "tasks.*.name": (EMBEDDED, "Other", NAMED),
-    "tasks.*.family": (EMBEDDED, "other", NAMED),
-    "tasks.*.counterpart": (EMBEDDED, None, NAMED),
-    "tasks.*.prompt": (EMBEDDED, "{review} so :", {"prepare_data", *DATA}),
-    "tasks.*.target": (EMBEDDED, "review", {"prepare_data", *DATA}),
-    "tasks.*.metric": (EMBEDDED, "rougeL", {"prepare_data", *NAMED, *DATA}),
-    "tasks.*.labels.*": (EMBEDDED, "other", {"prepare_data", *DATA}),
-    "tasks.*.source.suite": (EMBEDDED, "gift_pairs", EVERYTHING),
-    "tasks.*.source.hub.id": (FROM_HUB, "someone/else", DATA),
-    "tasks.*.source.hub.config": (FROM_HUB, "other", DATA),
-    "tasks.*.source.hub.revision": (FROM_HUB, "v2", DATA),
-    "tasks.*.source.hub.references": (FROM_HUB, "text", DATA),
-    "tasks.*.source.hub.splits.train": (FROM_HUB, "other", DATA),
-    "tasks.*.source.hub.splits.validation": (FROM_HUB, "other", DATA),
-    "tasks.*.source.hub.splits.test": (FROM_HUB, "other", DATA),
-    "tasks.*.source.local.path": (REAL, "second", DATA),
-    "tasks.*.source.local.references": (REAL, "text", DATA),
-    "tasks.*.source.local.splits.train": (REAL, "test", DATA),
-    "tasks.*.source.local.splits.validation": (REAL, "test", {"prepare_data", "attribution"} | DATA - {"multitask"}),
-    "tasks.*.source.local.splits.test": (REAL, "validation", {"prepare_data"} | ALL_EVALUATED),
+    "run": ("embedded", "other", EVERYTHING),
+    "seed": ("embedded", 1, EVERYTHING),
+    "data_root": ("local", "{other}", DATA),
+    "weights": ("local", "{other}/model.gguf", BASE),
+    "compute.device": ("embedded", "auto", BASE),
+    "compute.dtype": ("embedded", "bfloat16", BASE),
+    "compute.training_threads": ("embedded", 1, BASE),
+    "compute.inference_threads": ("embedded", 2, {*SCORED, "table_zero_shot"}),
+    "model.name": ("embedded", "other", NAMED),
+    f"{PRETRAIN}.documents_per_task": ("embedded", 7, {"pretraining_text", *BASE}),
+    f"{PRETRAIN}.vocabulary": ("embedded", 999, BASE),
+    f"{PRETRAIN}.architecture.hidden_size": ("embedded", 64, BASE),
+    f"{PRETRAIN}.architecture.intermediate_size": ("embedded", 64, BASE),
+    f"{PRETRAIN}.architecture.num_hidden_layers": ("embedded", 2, BASE),
+    f"{PRETRAIN}.architecture.num_attention_heads": ("embedded", 2, BASE),
+    f"{PRETRAIN}.architecture.max_position_embeddings": ("embedded", 64, BASE),
+    f"{PRETRAIN}.training.epochs": ("embedded", 9, BASE),
+    f"{PRETRAIN}.training.batch_size": ("embedded", 9, BASE),
+    f"{PRETRAIN}.training.learning_rate": ("embedded", 0.5, BASE),
+    f"{PRETRAIN}.training.warmup": ("embedded", 0.5, BASE),
+    f"{PRETRAIN}.training.weight_decay": ("embedded", 0.5, BASE),
+    f"{PRETRAIN}.training.max_gradient_norm": ("embedded", 0.5, BASE),
+    "model.source.hub": ("hub", "someone/else", BASE),
+    "model.source.revision": ("hub", "v2", BASE),
+    "model.source.trust_remote_code": ("hub", True, BASE),
+    "model.source.path": ("folder", "{other}/model", BASE),
+    "model.source.gguf": ("gguf", "{other}/model.gguf", BASE),
+    "tasks.*.name": ("embedded", "Other", SHOWN),
+    "tasks.*.family": ("embedded", "other", SHOWN),
+    "tasks.*.counterpart": ("embedded", None, SHOWN),
+    "tasks.*.prompt": ("embedded", "{review} so :", DATA),
+    "tasks.*.target": ("hub", "text", DATA),
+    "tasks.*.metric": ("generation", "accuracy", {*DATA, *SHOWN}),
+    "tasks.*.labels.*": ("embedded", "other", DATA),
+    "tasks.*.source.suite": ("label prompt", "dish_reviews", EVERYTHING),
+    "tasks.*.source.hub.id": ("hub", "someone/else", DATA),
+    "tasks.*.source.hub.config": ("hub", "other", DATA),
+    "tasks.*.source.hub.revision": ("hub", "v2", DATA),
+    "tasks.*.source.hub.references": ("hub", "label", DATA),
+    "tasks.*.source.hub.splits.train": ("hub", "other", DATA),
+    "tasks.*.source.hub.splits.validation": ("hub", "other", {"prepare_data", *SCORED, "table_zero_shot"}),
+    "tasks.*.source.hub.splits.test": ("hub", "other", TESTED),
+    "tasks.*.source.local.path": ("local", "second", DATA),
+    "tasks.*.source.local.references": ("local", "label", DATA),
+    "tasks.*.source.local.splits.train": ("local", "test", DATA),
+    "tasks.*.source.local.splits.validation": ("local", "test", {"prepare_data", *SCORED, "table_zero_shot"}),
+    "tasks.*.source.local.splits.test": ("local", "validation", TESTED),
+    "tasks.*.sizes.train": ("own", 11, DATA - {"prepare_data"} | {"prepare_data"} - {"table_zero_shot"}),
+    "tasks.*.sizes.attribution": ("own", 11, {"prepare_data", *SCORED}),
+    "tasks.*.sizes.validation": ("own", 11, set()),
+    "tasks.*.sizes.test": ("own", 11, TESTED),
+    "tasks.*.tokens.prompt": ("own", 11, DATA),
+    "tasks.*.tokens.target": ("own", 11, DATA),
+    "data.sizes.train": ("embedded", 11, {"prepare_data", *TRAINED}),
+    "data.sizes.attribution": ("embedded", 11, {"prepare_data", *SCORED}),
+    "data.sizes.validation": ("embedded", 11, set()),  # no step of the main job reads the validation split yet
+    "data.sizes.test": ("embedded", 11, TESTED),
+    "data.tokens.prompt": ("embedded", 11, DATA),
+    "data.tokens.target": ("embedded", 11, DATA),
+    "training.seeds": ("embedded", [1], TRAINED),
+    "training.epochs": ("embedded", 9, TRAINED),
+    "training.batch_size": ("embedded", 9, TRAINED),
+    "training.learning_rate": ("embedded", 0.5, TRAINED),
+    "training.warmup": ("embedded", 0.5, TRAINED),
+    "training.weight_decay": ("embedded", 0.5, TRAINED),
+    "training.max_gradient_norm": ("embedded", 0.5, TRAINED),
+    "attribution.model": ("embedded", "base", SCORED),
+    "attribution.aggregation": ("embedded", "token", SCORED),
+    "attribution.loss": ("embedded", "sum", SCORED),
+    "attribution.batch_size": ("embedded", 9, SCORED),
+    "attribution.bootstrap": ("embedded", 9, SCORED),
+    "selection.k": ("embedded", 20, SELECTED),
+    "selection.scope": ("embedded", "per-layer", {"table_overlap_rate", *SELECTED}),
+    "selection.random_draws": ("embedded", 3, {"random_selection", *EVALUATED}),
+    "evaluation.batch_size": ("embedded", 9, {"table_zero_shot", *EVALUATED}),
+    "evaluation.label_score": ("embedded", "mean", {"table_zero_shot", *EVALUATED}),
+    "evaluation.cross_task_examples": ("embedded", 9, {"table_zero_shot", *EVALUATED}),
+    "overlap.groups.*.train": ("embedded", ["dish_reviews"], {"table_overlap_rate", "report"}),
+    "overlap.groups.*.test": ("embedded", ["film_reviews"], {"table_overlap_rate", "report"}),
+    "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
+    "tables.bootstrap": ("embedded", 9, {"table_overlap_rate", *NAMED}),
+    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED}),
 }
+
+
+def leaves(schema: dict, root: dict, prefix: str = "") -> set[str]:
+    """The paths of all leaf keys of a JSON schema; `*` stands for a key that the user chooses."""
+    if "$ref" in schema:
+        *_, name = schema["$ref"].removeprefix("#/$defs/").split("/properties/")
+        first = schema["$ref"].removeprefix("#/$defs/").split("/")[0]
+        target = root["$defs"][first]
+        return leaves(target["properties"][name] if "/properties/" in schema["$ref"] else target, root, prefix)
+    found: set[str] = set()
+    for alternative in schema.get("oneOf", []):
+        found |= leaves(alternative, root, prefix)
+    for key, below in schema.get("properties", {}).items():
+        found |= leaves(below, root, f"{prefix}.{key}".lstrip("."))
+    if isinstance(schema.get("additionalProperties"), dict):
+        found |= leaves(schema["additionalProperties"], root, f"{prefix}.*")
+    return found or {prefix}
+
+
+def embedded() -> dict:
+    """Two classification and two generation tasks of the embedded default."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    keys = ("film_reviews", "dish_reviews", "cafe_facts", "scene_concepts")
+    config["tasks"] = {key: config["tasks"][key] for key in keys}
+    config["overlap"]["groups"] = {"CLS-CLS": {"train": ["film_reviews"], "test": ["dish_reviews"]}}
+    return config
+
+
+def starting_configs(folder: Path) -> dict[str, dict]:
+    """The configs that the matrix starts from; `folder` gets the local files that some of them name."""
+    for name in ("first", "second", "other/first"):
+        (folder / name).mkdir(parents=True)
+        for split in ("train", "validation", "test"):
+            (folder / name / f"{split}.csv").write_text("text,label\na,0\n")
+    for place in (folder, folder / "other"):
+        (place / "model").mkdir()
+        (place / "model" / "config.json").write_text('{"model_type": "llama"}')
+        key, value = b"general.architecture", b"llama"
+        header = b"GGUF" + bytes(20) + len(key).to_bytes(8, "little") + key + bytes(4)
+        (place / "model.gguf").write_bytes(header + len(value).to_bytes(8, "little") + value)
+    start = {"embedded": embedded()}
+    splits = {"train": "train", "validation": "validation", "test": "test"}
+    task = {
+        "name": "A",
+        "family": "f",
+        "counterpart": None,
+        "prompt": "{text} :",
+        "target": "label",
+        "labels": {"0": "no", "1": "yes"},
+        "metric": "accuracy",
+    }
+    groups = {"G": {"train": ["a"], "test": ["b"]}}
+    sources = {
+        "hub": {
+            "hub": {"id": "someone/data", "config": "c", "revision": "main", "splits": splits, "references": "text"}
+        },
+        "local": {"local": {"path": "first", "splits": splits, "references": "text"}},
+    }
+    models = {
+        "hub": {"hub": "someone/model", "revision": "main", "trust_remote_code": False},
+        "local": {"path": "model"},
+    }
+    for name, source in sources.items():
+        config = embedded()
+        config["tasks"] = {key: {**copy.deepcopy(task), "source": copy.deepcopy(source)} for key in ("a", "b")}
+        config["overlap"]["groups"] = groups
+        config["model"]["source"] = models[name]
+        start[name] = config
+    start["local"]["data_root"] = str(folder)
+    for name, source in (("folder", {"path": str(folder / "model")}), ("gguf", {"gguf": str(folder / "model.gguf")})):
+        start[name] = embedded()
+        start[name]["model"]["source"] = source
+    start["own"] = embedded()
+    for key in ("sizes", "tokens"):
+        start["own"]["tasks"]["film_reviews"][key] = dict(start["own"]["data"][key])
+    start["label prompt"] = embedded()
+    start["label prompt"]["tasks"]["film_reviews"]["prompt"] = "{label} :"
+    start["generation"] = embedded()
+    film = start["generation"]["tasks"]["film_reviews"]
+    film["metric"] = "rougeL"
+    del film["labels"]
+    return start
+
+
+def changed(config: dict, key: str, value: object, folder: Path) -> dict:
+    """A copy of the config with one leaf changed; `*` takes the first key."""
+    if isinstance(value, str):
+        value = value.replace("{other}", str(folder / "other"))
+    config = copy.deepcopy(config)
+    place = config
+    *path, last = key.split(".")
+    for part in path:
+        place = place[next(iter(place)) if part == "*" else part]
+    place[next(iter(place)) if last == "*" else last] = value
+    if key == "tasks.*.metric":
+        config["tasks"]["film_reviews"]["labels"] = {"negative": "negative", "positive": "positive"}
+    return config
+
+
+class Workflow:
+    """A copy of the project in which every output exists and is recorded as made by one config."""
+
+    def __init__(self, folder: Path, config: dict) -> None:
+        self.folder, self.count = folder, 0
+        for name in ("workflow", "profiles", "envs"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("Snakefile", "config.yaml"):
+            shutil.copy(ROOT / name, folder / name)
+        for line in self.snakemake(config, "--summary").splitlines():
+            output = folder / line.split("\t")[0]
+            if not line.startswith("results/"):
+                continue
+            if output.parent.name == "models":
+                output.mkdir(parents=True, exist_ok=True)
+            else:
+                output.parent.mkdir(parents=True, exist_ok=True)
+                output.touch()
+        self.snakemake(config, "--touch", "--forceall")
+
+    def snakemake(self, config: dict, *options: str) -> str:
+        self.count += 1
+        file = self.folder / f"config-{self.count}.json"
+        file.write_text(json.dumps(config))
+        command = [*SNAKEMAKE, "--configfile", str(file), "--nolock", *options]
+        result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+    def would_run(self, config: dict) -> dict[str, int]:
+        """Rule → number of jobs of a dry-run."""
+        output = self.snakemake(config, "--dry-run")
+        if "Nothing to be done" in output:
+            return {}
+        stats = output[output.rindex("Job stats:") :]
+        jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
+        return {name: count for name, count in jobs.items() if name not in ("all", "total")}
+
+
+@pytest.fixture(scope="module")
+def starts(tmp_path_factory) -> tuple[dict[str, dict], Path]:
+    folder = tmp_path_factory.mktemp("inputs")
+    return starting_configs(folder), folder
+
+
+@pytest.fixture(scope="module")
+def workflows(starts, tmp_path_factory) -> dict[str, Workflow]:
+    with ThreadPoolExecutor(2) as pool:
+        made = pool.map(lambda item: Workflow(tmp_path_factory.mktemp(item[0]), item[1]), starts[0].items())
+        return dict(zip(starts[0], made, strict=True))
+
+
+def test_every_leaf_key_of_the_schema_has_a_row():
+    schema = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
+    assert leaves(schema, schema) == set(MATRIX)
+
+
+def test_every_change_of_a_key_runs_exactly_its_rules(workflows, starts):
+    configs, folder = starts
+
+    def rules(item: tuple[str, tuple[str, object, set[str]]]) -> set[str]:
+        key, (start, value, _) = item
+        return set(workflows[start].would_run(changed(configs[start], key, value, folder)))
+
+    with ThreadPoolExecutor(2) as pool:
+        found = dict(zip(MATRIX, pool.map(rules, MATRIX.items()), strict=True))
+    wrong = {
+        key: {"too many": found[key] - expected, "missing": expected - found[key]}
+        for key, (_, _, expected) in MATRIX.items()
+        if found[key] != expected
+    }
+    assert not wrong, json.dumps(wrong, default=sorted, indent=1)
+
+
+def test_an_unchanged_config_runs_nothing(workflows, starts):
+    for name, workflow in workflows.items():
+        assert workflow.would_run(starts[0][name]) == {}
+
+
+def test_a_changed_prompt_prepares_that_tasks_data_only(workflows, starts):
+    config = changed(starts[0]["embedded"], "tasks.*.prompt", "{review} so :", starts[1])
+    jobs = workflows["embedded"].would_run(config)
+    assert jobs["prepare_data"] == 3  # train, attribution and test of one task out of four
+    assert jobs["multitask"] == 1
+
+
+def test_editing_a_module_runs_exactly_the_steps_that_import_it(starts, tmp_path):
+    workflow = Workflow(tmp_path, starts[0]["embedded"])
+    library = tmp_path / "workflow" / "taskneurons"
+
+    def would_run_after(module: str, old: str, new: str) -> set[str]:
+        file = library / module
+        before = file.read_text()
+        assert old in before
+        file.write_text(before.replace(old, new, 1))
+        rules = set(workflow.would_run(starts[0]["embedded"]))
+        file.write_text(before)
+        return rules
+
+    assert would_run_after("deactivation.py", "masked_fill(off, 0)", "masked_fill(off, 0.0)") == {
+        "table_zero_shot",
+        *EVALUATED,
+    }
+    assert would_run_after("tables/jaccard.py", '"chance"', '"by_chance"') == {
+        "table_jaccard",
+        "figure_jaccard",
+        "report",
+    }
+    assert would_run_after("suite/words.py", '"river"', '"brook"') == EVERYTHING
+    assert would_run_after("findings.py", "Against", "Compared with") == {"report"}
+    assert would_run_after("publish.py", "run.json", "record.json") == set()
+    # Comments, docstrings and layout change nothing.
+    assert would_run_after("artifacts.py", "METADATA_KEY = ", "# a comment\n\nMETADATA_KEY = ") == set()
+    assert would_run_after("deactivation.py", '"""Switching neurons off', '"""Neurons are switched off') == set()

@@ -53,9 +53,11 @@ def label_scores(
         # The last token of each target is never looked at as an input: any token serves as the place to predict.
         pairs = [(prompts[rows[at][0]], [*rows[at][1], 0]) for at in group]
         with loaded.compute.autocast():
-            logits = target_logits(loaded.model, collate(pairs, loaded.compute.device))
-        log_probabilities = torch.log_softmax(logits.float(), dim=-1).cpu()  # (B, P, V)
-        for at, table in zip(group, log_probabilities, strict=True):
+            batch = collate(pairs, loaded.compute.device)
+            logits = target_logits(loaded.model, batch)
+        log_probabilities = torch.log_softmax(logits.float(), dim=-1).cpu()  # (N, V)
+        tables = log_probabilities.split(batch.predicts.sum(dim=1).tolist())  # one a row, (its targets, V)
+        for at, table in zip(group, tables, strict=True):
             index, beginning = rows[at]
             for number, label in enumerate(labels):
                 if beginning[: len(label) - 1] == label[:-1]:

@@ -93,51 +93,48 @@ def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded examples.
+    """Right-padded examples. N counts the target tokens of the whole batch, row by row, each row from left to right.
 
     Attributes:
         input_ids, attention_mask: (B, T).
-        positions: (B, P), the positions whose next token is a target token; rows with fewer targets repeat their last.
-        targets: (B, P), the target tokens, 0 where there is none.
-        is_target: bool (B, P).
+        predicts: bool (B, T), True where the next token is a target token; N of them.
+        targets: (N,), the target tokens.
+        rows: (N,), the row of each target token.
     """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
-    positions: torch.Tensor
+    predicts: torch.Tensor
     targets: torch.Tensor
-    is_target: torch.Tensor
+    rows: torch.Tensor
 
 
 def collate(pairs: Sequence[tuple[list[int], list[int]]], device: torch.device) -> Batch:
     """Pad (prompt ids, target ids) pairs on the right into one batch.
 
-    An empty prompt is allowed (its first target token then has no position that predicts it and is left out).
+    An empty prompt is allowed: its first target token then has no position that predicts it, and is left out.
     """
-    length = max(len(prompt) + len(target) for prompt, target in pairs)
-    most = max(len(target) for _, target in pairs)
-    shape = (len(pairs), length)
+    shape = (len(pairs), max(len(prompt) + len(target) for prompt, target in pairs))
     input_ids, attention = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
-    positions = torch.zeros((len(pairs), most), dtype=torch.long)
-    targets, is_target = torch.zeros_like(positions), torch.zeros((len(pairs), most), dtype=torch.bool)
+    predicts = torch.zeros(shape, dtype=torch.bool)
+    targets: list[int] = []
     for row, (prompt, target) in enumerate(pairs):
         ids = prompt + target
+        first = max(len(prompt), 1)  # the first target token that some position predicts
         input_ids[row, : len(ids)] = torch.tensor(ids)
         attention[row, : len(ids)] = 1
-        places = torch.arange(len(prompt) - 1, len(ids) - 1)
-        positions[row, : len(target)] = places.clamp(min=0)
-        positions[row, len(target) :] = len(ids) - 1
-        targets[row, : len(target)] = torch.tensor(target)
-        is_target[row, : len(target)] = places >= 0
-    return Batch(*(tensor.to(device) for tensor in (input_ids, attention, positions, targets, is_target)))
+        predicts[row, first - 1 : len(ids) - 1] = True
+        targets += ids[first:]
+    rows = predicts.nonzero()[:, 0]
+    return Batch(*(t.to(device) for t in (input_ids, attention, predicts, torch.tensor(targets), rows)))
 
 
 def target_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """The logits (B, P, vocabulary) that predict the target tokens; the head runs at those positions only."""
+    """The logits (N, vocabulary) that predict the target tokens; the head runs at those positions only."""
     return model(
         input_ids=batch.input_ids,
         attention_mask=batch.attention_mask,
-        logits_to_keep=batch.positions,
+        logits_to_keep=batch.predicts,
         use_cache=False,
     ).logits
 
@@ -145,9 +142,9 @@ def target_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
 def sample_losses(model: nn.Module, batch: Batch, reduction: str = "mean") -> torch.Tensor:
     """L of each sample, (B,): the mean (or sum) negative log-likelihood of its own target tokens, at least float32."""
     logits = at_least_float32(target_logits(model, batch))
-    losses = nn.functional.cross_entropy(logits.transpose(1, 2), batch.targets, reduction="none")  # (B, P)
-    totals = (losses * batch.is_target).sum(dim=1)
-    return totals if reduction == "sum" else totals / batch.is_target.sum(dim=1)
+    losses = nn.functional.cross_entropy(logits, batch.targets, reduction="none")  # (N,)
+    totals = losses.new_zeros(len(batch.input_ids)).index_add(0, batch.rows, losses)
+    return totals if reduction == "sum" else totals / batch.predicts.sum(dim=1)
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:

@@ -2,10 +2,12 @@
 
 PEOPLE = ("mia", "tom", "ana", "ben", "eva", "leo", "zoe", "max", "ida", "sam", "amy", "kai")
 JOBS = ("nurse", "baker", "clerk", "pilot", "farmer", "tailor", "judge", "miner", "singer", "guard")
-GUESTS = (("abe", "bea", "cal"), ("dot", "fay", "gus"))
-ROOMS = ("kitchen", "garden", "attic", "cellar", "office", "stable", "library", "garage")
-OWNERS = (("clara", "edgar", "ralph"), ("norma", "oscar", "wanda"))
-THINGS = ("lamp", "chair", "drum", "rope", "kettle", "ladder", "mirror", "clock")
+GUESTS = ("abe", "bea", "cal", "dot", "fay", "gus", "ivy", "ned", "ola", "ty")
+ROOMS = (("kitchen", "garden"), ("attic", "cellar"), ("office", "stable"), ("library", "garage"))
+OWNERS = ("king", "queen", "prince", "duke", "monk", "knight", "maid", "cook", "count", "abbot")
+THINGS = (("lamp", "chair"), ("drum", "rope"), ("kettle", "ladder"), ("mirror", "clock"))
+HOURS = (("dawn", "dusk"), ("noon", "night"))
+SEASONS = (("summer", "winter"), ("spring", "autumn"))
 FRIENDS = (("hal", "joe"), ("liz", "pia"), ("ray", "sue"), ("uma", "vic"))
 PREY = (("cat", "dog"), ("fox", "bear"), ("wolf", "goat"), ("horse", "mouse"), ("hen", "pig"), ("duck", "crow"))
 GIFTS = (
