@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 RUN ?= smollm2-135m
 WEIGHTS := resources/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: run test check bench weights publish pins clean
+.PHONY: run test check weights publish pins
 
 run: $(READY)
 	$(BIN)/snakemake

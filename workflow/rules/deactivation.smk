@@ -30,7 +30,7 @@ rule table_deactivation:
         published="workflow/published/deactivation.csv",
     output:
         parquet="<results>/tables/deactivation.parquet",
-        csv="<results>/tables/deactivation.csv",
+        csv=report("<results>/tables/deactivation.csv", caption="../report/deactivation.rst", category="Tables"),
     log:
         "<results>/logs/tables/deactivation.log",
     conda:
@@ -50,7 +50,9 @@ rule table_deactivation_means:
         published="workflow/published/deactivation.csv",
     output:
         parquet="<results>/tables/deactivation_means.parquet",
-        csv="<results>/tables/deactivation_means.csv",
+        csv=report(
+            "<results>/tables/deactivation_means.csv", caption="../report/deactivation_means.rst", category="Tables"
+        ),
     log:
         "<results>/logs/tables/deactivation_means.log",
     conda:
@@ -69,7 +71,9 @@ rule table_deactivation_effect:
         predictions=predictions(ORIGINALS),
     output:
         parquet="<results>/tables/deactivation_effect.parquet",
-        csv="<results>/tables/deactivation_effect.csv",
+        csv=report(
+            "<results>/tables/deactivation_effect.csv", caption="../report/deactivation_effect.rst", category="Tables"
+        ),
     log:
         "<results>/logs/tables/deactivation_effect.log",
     conda:
@@ -89,7 +93,7 @@ rule table_zero_shot:
         published="workflow/published/zero_shot.csv",
     output:
         parquet="<results>/tables/zero_shot.parquet",
-        csv="<results>/tables/zero_shot.csv",
+        csv=report("<results>/tables/zero_shot.csv", caption="../report/zero_shot.rst", category="Tables"),
     log:
         "<results>/logs/tables/zero_shot.log",
     conda:
@@ -108,7 +112,11 @@ rule table_cross_task_deactivation:
         predictions=predictions(ORIGINALS),
     output:
         parquet="<results>/tables/cross_task_deactivation.parquet",
-        csv="<results>/tables/cross_task_deactivation.csv",
+        csv=report(
+            "<results>/tables/cross_task_deactivation.csv",
+            caption="../report/cross_task_deactivation.rst",
+            category="Tables",
+        ),
     log:
         "<results>/logs/tables/cross_task_deactivation.log",
     conda:
@@ -127,7 +135,7 @@ rule table_specificity:
         predictions=predictions(ORIGINALS),
     output:
         parquet="<results>/tables/specificity.parquet",
-        csv="<results>/tables/specificity.csv",
+        csv=report("<results>/tables/specificity.csv", caption="../report/specificity.rst", category="Tables"),
     log:
         "<results>/logs/tables/specificity.log",
     conda:

@@ -3,7 +3,7 @@ rule figure_deactivation:
     input:
         table("deactivation"),
     output:
-        svg="<results>/figures/deactivation.svg",
+        svg=report("<results>/figures/deactivation.svg", caption="../report/deactivation.rst", category="Figures"),
         png="<results>/figures/deactivation.png",
     log:
         "<results>/logs/figures/deactivation.log",
@@ -21,7 +21,11 @@ rule figure_cross_task_deactivation:
     input:
         table("cross_task_deactivation"),
     output:
-        svg="<results>/figures/cross_task_deactivation.svg",
+        svg=report(
+            "<results>/figures/cross_task_deactivation.svg",
+            caption="../report/cross_task_deactivation.rst",
+            category="Figures",
+        ),
         png="<results>/figures/cross_task_deactivation.png",
     log:
         "<results>/logs/figures/cross_task_deactivation.log",
@@ -39,7 +43,9 @@ rule figure_neurons_per_layer:
     input:
         table("neurons_per_layer"),
     output:
-        svg="<results>/figures/neurons_per_layer.svg",
+        svg=report(
+            "<results>/figures/neurons_per_layer.svg", caption="../report/neurons_per_layer.rst", category="Figures"
+        ),
         png="<results>/figures/neurons_per_layer.png",
     log:
         "<results>/logs/figures/neurons_per_layer.log",
@@ -57,7 +63,7 @@ rule figure_jaccard:
     input:
         table("jaccard"),
     output:
-        svg="<results>/figures/jaccard.svg",
+        svg=report("<results>/figures/jaccard.svg", caption="../report/jaccard.rst", category="Figures"),
         png="<results>/figures/jaccard.png",
     log:
         "<results>/logs/figures/jaccard.log",

@@ -6,7 +6,7 @@ rule table_overlap_rate:
         published="workflow/published/overlap_rate.csv",
     output:
         parquet="<results>/tables/overlap_rate.parquet",
-        csv="<results>/tables/overlap_rate.csv",
+        csv=report("<results>/tables/overlap_rate.csv", caption="../report/overlap_rate.rst", category="Tables"),
     log:
         "<results>/logs/tables/overlap_rate.log",
     conda:

@@ -36,7 +36,9 @@ rule table_neurons_per_layer:
         task_masks(),
     output:
         parquet="<results>/tables/neurons_per_layer.parquet",
-        csv="<results>/tables/neurons_per_layer.csv",
+        csv=report(
+            "<results>/tables/neurons_per_layer.csv", caption="../report/neurons_per_layer.rst", category="Tables"
+        ),
     log:
         "<results>/logs/tables/neurons_per_layer.log",
     conda:
@@ -54,7 +56,7 @@ rule table_jaccard:
         task_masks(),
     output:
         parquet="<results>/tables/jaccard.parquet",
-        csv="<results>/tables/jaccard.csv",
+        csv=report("<results>/tables/jaccard.csv", caption="../report/jaccard.rst", category="Tables"),
     log:
         "<results>/logs/tables/jaccard.log",
     conda:

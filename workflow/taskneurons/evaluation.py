@@ -53,6 +53,8 @@ def read_conditions(paths: list[Path], identity: dict[str, Any]) -> dict[str, Ne
                 f"{path} was made on model {made['model']}, but this model is {identity['identity']} "
                 f"(trained from {identity.get('parent')}): score and select on the same model"
             )
+        if made["set"] in conditions:
+            raise UserError(f"{path} holds the set {made['set']!r}, which another mask holds already")
         conditions[made["set"]] = neurons
     return conditions
 

@@ -65,7 +65,7 @@ def main(arguments: argparse.Namespace) -> None:
         model, tokenizer = from_folder_or_hub(source["path"], None, False)
         origin = f"folder {Path(source['path']).name}"
     else:
-        model, tokenizer = from_folder_or_hub(source["hub"], source["revision"], source["trust_remote_code"])
+        model, tokenizer = from_folder_or_hub(source["hub"], source["revision"], source.get("trust_remote_code", False))
         origin = f"{source['hub']} at {source['revision']}"
     feed_forward(model.config.model_type)
     log.info("imported %s: %.1f M parameters", origin, model.num_parameters() / 1e6)

@@ -109,8 +109,8 @@ def top_share(scores: np.ndarray, percent: float, widths: tuple[int, ...], scope
     return best(ranking(scores, widths, scope), percent, widths, scope)
 
 
-def random_set(size: int, widths: tuple[int, ...], seed: int) -> NeuronSet:
-    """`size` neurons drawn without replacement from all layers."""
+def random_set(size: int, widths: tuple[int, ...], seed: int | list[int]) -> NeuronSet:
+    """`size` neurons drawn without replacement from all layers; `seed` is whatever numpy takes as one."""
     total = sum(widths)
     chosen = np.random.default_rng(seed).choice(total, size=size, replace=False)
     selected = np.zeros(total, dtype=bool)

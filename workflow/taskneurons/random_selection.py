@@ -13,8 +13,8 @@ from taskneurons.neuron_set import random_set, read_mask, write_mask
 def main(arguments: argparse.Namespace) -> None:
     spec = arguments.spec
     example, made = read_mask(arguments.like)
-    neurons = random_set(len(example), example.widths, spec["seed"])
-    write_mask(arguments.out, neurons, None, {"spec": spec, "set": f"random-{spec['seed']}", "model": made["model"]})
+    neurons = random_set(len(example), example.widths, [spec["seed"], spec["draw"]])
+    write_mask(arguments.out, neurons, None, {"spec": spec, "set": f"random-{spec['draw']}", "model": made["model"]})
 
 
 if __name__ == "__main__":

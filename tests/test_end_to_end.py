@@ -1,0 +1,155 @@
+"""One run of the whole workflow on a scaled-down config: its files, its metadata, and that a second run does nothing."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from conftest import ROOT
+from taskneurons.artifacts import read_frame, read_metadata
+from taskneurons.models import read_identity
+from taskneurons.neuron_set import read_mask
+
+TASKS = ("film_reviews", "dish_reviews", "cafe_facts", "scene_concepts")
+
+
+def small_config() -> dict:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["run"] = "small"
+    config["compute"] |= {"training_threads": 1}
+    config["tasks"] = {key: config["tasks"][key] for key in TASKS}
+    pretrain = config["model"]["source"]["pretrain"]
+    pretrain["documents_per_task"] = 20
+    pretrain["vocabulary"] = 400
+    pretrain["architecture"] |= {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    pretrain["training"]["epochs"] = 1
+    config["training"] |= {"epochs": 1, "seeds": [0, 1]}
+    config["data"]["sizes"] = {"train": 40, "attribution": 6, "validation": 4, "test": 8}
+    config["data"]["tokens"] = {"prompt": 128, "target": 6}
+    config["attribution"]["bootstrap"] = 5
+    config["selection"]["random_draws"] = 2
+    config["evaluation"]["cross_task_examples"] = 5
+    config["tables"]["bootstrap"] = 20
+    config["overlap"] = {
+        "proportions": [10, 100],
+        "groups": {"CLS-GEN": {"train": ["film_reviews"], "test": ["scene_concepts"]}},
+    }
+    return config
+
+
+def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [str(Path(sys.executable).parent / "snakemake"), "--configfile", "small.json", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("workflow", "profiles", "envs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "small.json").write_text(json.dumps(small_config()))
+    result = snakemake(folder)
+    assert result.returncode == 0, result.stderr[-5000:]
+    assert "The report is at results/small/report.html" in result.stderr
+    return folder
+
+
+@pytest.fixture
+def results(project) -> Path:
+    return project / "results" / "small"
+
+
+def test_a_second_run_does_nothing(project):
+    assert "Nothing to be done" in snakemake(project).stderr
+
+
+def test_deactivation_table(results):
+    table = pd.read_csv(results / "tables" / "deactivation.csv")
+    assert list(table.columns[:11]) == [
+        *("model", "method", "task", "metric", "value", "ci_low", "ci_high", "n_seeds", "n_draws"),
+        *("paper_llama", "paper_bloom"),
+    ]
+    assert len(table) == 12
+    assert list(table["task"][:4]) == ["FilmReviews", "DishReviews", "CafeFacts", "SceneConcepts"]
+    assert table.loc[:, "value":"n_draws"].notna().all().all()
+    assert set(table["n_seeds"]) == {2}
+    assert dict(table.groupby("method")["n_draws"].first()) == {
+        "original": 0,
+        "deactivate-random": 2,
+        "deactivate-task": 0,
+    }
+    assert table["value"].between(0, 100).all()
+
+
+def test_every_table_and_figure_is_there(results):
+    tables = {path.stem for path in (results / "tables").glob("*.csv")}
+    assert tables == {path.stem for path in (results / "tables").glob("*.parquet")} >= {"overlap_rate", "specificity"}
+    for figure in ("deactivation", "cross_task_deactivation", "neurons_per_layer", "jaccard"):
+        for suffix in ("svg", "png"):
+            assert (results / "figures" / f"{figure}.{suffix}").stat().st_size > 1000
+    page = (results / "report.html").read_text()
+    assert all(f'id="{name}"' in page for name in tables)
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_artifacts_say_what_made_them(results):
+    model = read_identity(results / "models" / "multitask-seed1")
+    assert model["parent"] == read_identity(results / "models" / "base")["identity"]
+    scores, made = read_frame(results / "scores" / "multitask-seed1" / "cafe_facts.parquet", "scores")
+    data = read_metadata(results / "data" / "cafe_facts" / "attribution.parquet", "task data")
+    assert made["model"] == model["identity"]
+    assert made["data_hash"] == data["data_hash"]
+    assert made["spec"]["attribution"]["aggregation"] == "sample"
+    assert len(scores) == 64
+    neurons, mask = read_mask(results / "masks" / "multitask-seed1" / "cafe_facts" / "top10.parquet")
+    assert len(neurons) == 6
+    assert mask["model"] == model["identity"]
+    best = scores.nlargest(6, "score")[["layer", "neuron"]].sort_values(["layer", "neuron"]).to_numpy().tolist()
+    read = pd.read_parquet(results / "masks" / "multitask-seed1" / "cafe_facts" / "top10.parquet")
+    assert read[["layer", "neuron"]].sort_values(["layer", "neuron"]).to_numpy().tolist() == best
+    random, _ = read_mask(results / "masks" / "multitask-seed1" / "random" / "random10-seed1.parquet")
+    assert len(random) == 6
+
+
+def test_logs_and_statistics_of_every_step(results):
+    stats = [json.loads(path.read_text()) for path in (results / "logs").rglob("*.stats.json")]
+    assert len(stats) == len(list((results / "logs").rglob("*.log")))
+    assert all(s["wall_seconds"] > 0 and s["cpu_seconds"] > 0 and s["peak_memory_mib"] > 10 for s in stats)
+    assert "multi-task training" in (results / "logs" / "multitask-seed0.log").read_text()
+
+
+def test_a_mask_of_another_model_is_refused(results, project):
+    mask = results / "masks" / "multitask-seed0" / "cafe_facts" / "top10.parquet"
+    spec = read_metadata(results / "predictions" / "multitask-seed1" / "cafe_facts.parquet", "predictions")["spec"]
+    command = [sys.executable, "-m", "taskneurons.evaluation", "--spec", json.dumps(spec)]
+    command += ["--model", str(results / "models" / "multitask-seed1"), "--masks", str(mask), "--out", "out.parquet"]
+    command += ["--data", str(results / "data" / "cafe_facts" / "test.parquet")]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "was made on model" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (project / "out.parquet").exists()
+
+
+def test_snakemakes_own_report(project):
+    result = snakemake(project, "--report", "report.html")
+    assert result.returncode == 0, result.stderr
+    assert (project / "report.html").stat().st_size > 100_000
+
+
+def test_wrong_input_stops_before_any_work(project):
+    config = small_config()
+    config["selection"]["k"] = 101
+    (project / "wrong.json").write_text(json.dumps(config))
+    command = [str(Path(sys.executable).parent / "snakemake"), "--configfile", "wrong.json"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "config: selection: k: 101 is greater than the maximum of 100" in result.stdout + result.stderr
+    assert "Building DAG" not in result.stderr

@@ -1,0 +1,132 @@
+"""Model artifacts: saved, identified, loaded; the base model is reproducible; imports from a folder."""
+
+import json
+import stat
+
+import pytest
+import torch
+
+from conftest import ROOT, SHARED, TEXTS, TINY
+from taskneurons.errors import UserError
+from taskneurons.import_base import from_folder_or_hub
+from taskneurons.models import Compute, load_model, read_identity, save_model, start_compute, weights_hash
+from taskneurons.pretrain_base import build_model, build_tokenizer
+from taskneurons.training import learning_rate_factor, train, training_batches
+
+SETTINGS = {"threads": 1, "device": "cpu", "dtype": "float32"}
+ARCHITECTURE = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 64,
+}
+LEARNING = {
+    "epochs": 2,
+    "batch_size": 2,
+    "learning_rate": 0.01,
+    "warmup": 0.1,
+    "weight_decay": 0.0,
+    "max_gradient_norm": 1.0,
+}
+CPU = Compute(torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.parametrize("family", list(TINY))
+def test_saved_and_loaded(family, tmp_path):
+    model, tokenizer = TINY[family](), build_tokenizer(TEXTS, 300)
+    save_model(tmp_path / "m", model, tokenizer, {"state": "base"})
+    loaded = load_model(tmp_path / "m", SETTINGS)
+    assert weights_hash(loaded.model) == weights_hash(model) == loaded.identity["identity"]
+    assert not loaded.model.training
+    ids = torch.tensor([[1, 2, 3]])
+    assert torch.equal(loaded.model(input_ids=ids).logits, model(input_ids=ids).logits)
+    assert all(file.stat().st_mode & stat.S_IROTH for file in (tmp_path / "m").iterdir())
+    assert [file.suffix for file in (tmp_path / "m").iterdir() if file.suffix in (".bin", ".pt", ".pkl")] == []
+
+
+def test_the_identity_sees_every_weight(tmp_path):
+    model = TINY["llama"]()
+    before = weights_hash(model)
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight[3, 4] += 1e-6
+    assert weights_hash(model) != before
+
+
+def test_a_folder_without_identity_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"holds no identity\.json"):
+        read_identity(tmp_path)
+
+
+def test_tokenizer_and_model_are_reproducible():
+    first, second = build_tokenizer(TEXTS * 3, 320), build_tokenizer(TEXTS * 3, 320)
+    assert first.get_vocab() == second.get_vocab()
+    assert weights_hash(build_model(ARCHITECTURE, first, 5)) == weights_hash(build_model(ARCHITECTURE, second, 5))
+    assert first.decode(first("Any text: 3 %, ünïcode")["input_ids"]).strip() == "Any text: 3 %, ünïcode"
+
+
+def test_training_learns_and_is_reproducible():
+    tokenizer = build_tokenizer(TEXTS, 300)
+    pairs = [([1, 2, 3], [4, 0]), ([5, 6], [7, 0]), ([8], [9, 0]), ([], [3, 2, 1])]
+    models = [build_model(ARCHITECTURE, tokenizer, 0) for _ in range(2)]
+    losses = [train(model, pairs, {**LEARNING, "epochs": 30}, CPU, 1, "test") for model in models]
+    assert losses[0] == losses[1]
+    assert weights_hash(models[0]) == weights_hash(models[1])
+    assert losses[0][-1] < 0.3 * losses[0][0]
+
+
+def test_an_epoch_holds_every_pair_once():
+    import random
+
+    pairs = [([n], [n]) for n in range(103)]
+    seen = [pair for batch in training_batches(pairs, 4, random.Random(0)) for pair in batch]
+    assert sorted(seen) == pairs
+
+
+def test_the_learning_rate_rises_and_falls():
+    factors = [learning_rate_factor(step, 100, 0.1) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == 1
+    assert factors[9] == 1
+    assert factors[-1] == pytest.approx(1 / 90)
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+
+
+def test_dtype_and_threads():
+    compute = start_compute({**SETTINGS, "dtype": "bfloat16"})
+    assert compute.dtype_name == "bfloat16"
+    assert torch.get_num_threads() == 1
+    with compute.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    with start_compute(SETTINGS).autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_an_unsupported_family_is_refused_before_its_weights_are_read(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    with pytest.raises(UserError, match="'gpt2' is not supported"):
+        from_folder_or_hub(str(tmp_path), None, False)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real model beside the project is absent")
+def test_a_real_model_folder():
+    model, tokenizer = from_folder_or_hub(str(SHARED / "models" / "stories260K"), None, False)
+    assert model.num_parameters() == 260_032
+    assert tokenizer.eos_token_id == 2
+
+
+GGUF = ROOT / "resources" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.mark.skipif(not GGUF.is_file(), reason="the GGUF file is absent: `make weights` fetches it")
+def test_a_real_gguf_file(tmp_path):
+    from taskneurons.import_base import from_gguf
+
+    model, tokenizer = from_gguf(GGUF)
+    save_model(tmp_path / "m", model, tokenizer, {"state": "base"})
+    loaded = load_model(tmp_path / "m", SETTINGS)
+    assert len(loaded.model.model.layers) == 30
+    ids = tokenizer("The capital of France is", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        best = loaded.model(input_ids=ids).logits[0, -1].argmax()
+    assert tokenizer.decode([best]).strip() == "Paris"

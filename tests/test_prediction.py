@@ -1,0 +1,72 @@
+"""Classification by label likelihood and greedy generation, against slow and simple references."""
+
+import pytest
+import torch
+from rouge_score.rouge_scorer import RougeScorer
+
+from taskneurons.classification import check_labels, label_scores, shared_inputs
+from taskneurons.errors import UserError
+from taskneurons.generation import generate, rouge_l
+
+PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15]]
+LABELS = [[20], [21, 22, 23], [21, 24], [25, 26]]
+
+
+def slow_score(loaded, prompt, label):
+    logits = torch.log_softmax(loaded.model(input_ids=torch.tensor([prompt + label])).logits[0], -1)
+    return sum(logits[len(prompt) - 1 + n, token].item() for n, token in enumerate(label))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_label_scores(loaded, batch_size):
+    scores = label_scores(loaded, PROMPTS, LABELS, batch_size)
+    means = label_scores(loaded, PROMPTS, LABELS, batch_size, "mean")
+    for row, prompt in enumerate(PROMPTS):
+        for column, label in enumerate(LABELS):
+            expected = slow_score(loaded, prompt, label)
+            assert scores[row, column].item() == pytest.approx(expected, abs=1e-4)
+            assert means[row, column].item() == pytest.approx(expected / len(label), abs=1e-4)
+
+
+def test_labels_share_forward_passes():
+    assert shared_inputs([[1], [2], [3]]) == [[]]
+    assert shared_inputs(LABELS) == [[21, 22], [25]]
+
+
+def test_a_label_that_begins_another_is_refused():
+    check_labels(["no", "yes"], [[1], [2, 3]])
+    with pytest.raises(UserError, match="'very' begins the label 'very good'"):
+        check_labels(["very", "very good"], [[1], [1, 2]])
+
+
+def slow_greedy(loaded, prompt, most):
+    ids = list(prompt)
+    for _ in range(most):
+        ids.append(loaded.model(input_ids=torch.tensor([ids])).logits[0, -1].argmax().item())
+        if ids[-1] == loaded.tokenizer.eos_token_id:
+            break
+    new = [token for token in ids[len(prompt) :] if token != loaded.tokenizer.eos_token_id]
+    return loaded.tokenizer.decode(new).strip()
+
+
+def test_generation_is_greedy_whatever_the_padding(loaded):
+    expected = [slow_greedy(loaded, prompt, 6) for prompt in PROMPTS]
+    assert generate(loaded, PROMPTS, 6, batch_size=3) == expected
+    assert generate(loaded, PROMPTS, 6, batch_size=1) == expected
+
+
+def test_a_models_own_generation_settings_do_not_count(loaded):
+    expected = generate(loaded, PROMPTS, 6, batch_size=3)
+    loaded.model.generation_config.do_sample = True
+    loaded.model.generation_config.repetition_penalty = 5.0
+    assert generate(loaded, PROMPTS, 6, batch_size=3) == expected
+
+
+def test_rouge_l_is_the_best_over_references():
+    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    known = ["the cat sat on the mat", "a dog ran"]
+    expected = max(scorer.score(text, "the cat ran")["rougeL"].fmeasure for text in known)
+    assert rouge_l("the cat ran", known) == pytest.approx(expected)
+    assert rouge_l("", known) == 0
+    # By hand: the longest common subsequence of the two is "the cat": 2/3 and 2/6.
+    assert rouge_l("the cat ran", known[:1]) == pytest.approx(2 * (2 / 3) * (2 / 6) / (2 / 3 + 2 / 6))

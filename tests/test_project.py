@@ -1,0 +1,47 @@
+"""The project's own files agree with each other and hold nothing of one machine."""
+
+import re
+import subprocess
+
+import yaml
+
+from conftest import ROOT
+from taskneurons.suite.generator import SUITE
+
+TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+
+
+def test_the_conda_file_has_the_constraints_pins():
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "envs/constraints.txt").read_text(), re.MULTILINE))
+    conda = yaml.safe_load((ROOT / "envs/taskneurons.yaml").read_text())
+    (pip,) = [entry["pip"] for entry in conda["dependencies"] if isinstance(entry, dict)]
+    named = dict(line.split("==") for line in pip)
+    assert named == {name: pins[name] for name in named}
+    project = (ROOT / "pyproject.toml").read_text()
+    needed = re.findall(r'^  "([\w-]+)', project[: project.index("[project.optional")], re.MULTILINE)
+    assert {name.lower().replace("-", "_") for name in needed} == {name.lower().replace("-", "_") for name in named}
+
+
+def test_no_pin_has_a_local_version():
+    assert "+" not in (ROOT / "envs/constraints.txt").read_text().split("\n", 1)[1]
+
+
+def test_every_suite_task_is_in_the_default_config():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert {task["source"]["suite"] for task in config["tasks"].values()} == set(SUITE)
+
+
+def test_every_table_and_figure_is_a_target_that_the_readme_lists():
+    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    named = set(re.findall(r"^ *rule ((?:table|figure)_\w+):", rules, re.MULTILINE))
+    readme = (ROOT / "README.md").read_text()
+    assert named
+    assert {name for name in named if f"`{name}`" not in readme} == set()
+
+
+def test_no_path_of_one_machine_is_tracked():
+    pattern = re.compile(r"(?<![\w.])/(work|root|home|tmp)/\w")
+    for name in TRACKED:
+        path = ROOT / name
+        if path.suffix in (".py", ".smk", ".yaml", ".md", ".json", ".toml", ".csv", ".txt") and path.exists():
+            assert not pattern.search(path.read_text()), name
