@@ -1,4 +1,4 @@
-"""One run of the whole workflow on a scaled-down config: its files, its metadata, and that a second run does nothing."""
+"""One run of the whole workflow on a scaled-down config: its files, their metadata, and a second run's idleness."""
 
 import json
 import shutil

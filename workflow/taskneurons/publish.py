@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,11 @@ def processor() -> str:
         ]
         name = names[0] if names else name
     return f"{name}, {os.cpu_count()} cores"
+
+
+def git(*command: str) -> str:
+    """What a git command prints."""
+    return subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def step_statistics(run: Path) -> dict[str, Any]:
@@ -52,16 +58,15 @@ def publish(run: Path, out: Path, command: str) -> None:
     """Copy the CSV tables and the figures, and write run.json.
 
     Raises:
-        UserError: the run has no tables, or the checkout has changes that no commit holds.
+        UserError: the run has no tables, or no statistics of its steps.
     """
     tables, figures = sorted((run / "tables").glob("*.csv")), sorted((run / "figures").glob("*.*"))
     if not tables:
         raise UserError(f"{run}/tables holds no tables: run the workflow first")
     record = {
         "command": command,
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip(),
+        "commit": git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(git("status", "--porcelain", "--untracked-files=no")),
         "machine": processor(),
         **step_statistics(run),
     }
@@ -83,4 +88,7 @@ if __name__ == "__main__":
     options.add_argument("--out", type=Path, required=True, help="the folder to write, docs/results/<run>")
     options.add_argument("--command", required=True, help="the command that made the run")
     arguments = options.parse_args()
-    publish(arguments.run, arguments.out, arguments.command)
+    try:
+        publish(arguments.run, arguments.out, arguments.command)
+    except UserError as problem:
+        sys.exit(f"Error: {problem}")

@@ -2,14 +2,14 @@
 
 A premise says who is where (or who owns what) at one time, and that nothing is known of another time. The hypothesis is
 about the participant named first: in the right place at the known time it is entailed, in the other participant's place
-contradicted, and at the unknown time left open. Premises hold the same kinds of words in all three classes, and each
-hypothesis takes one of the premise's two times and one of its two places, both of which a premise holds once.
+contradicted, and at the unknown time left open. All premises hold the same two times and the same two places, in either
+order, and a hypothesis takes one of each: which of them it takes tells nothing without the premise's order.
 """
 
 from random import Random
 
-from taskneurons.suite.kind import Fields, SuiteTask, couple, two
-from taskneurons.suite.words import GUESTS, HOURS, OWNERS, ROOMS, SEASONS, THINGS
+from taskneurons.suite.kind import Fields, SuiteTask, two
+from taskneurons.suite.words import GUESTS, HOLDS, HOURS, OWNERS, ROOMS, SEASONS, STAYS, THINGS
 
 
 def _chosen(rng: Random, rank: int, times: tuple[str, str], objects: tuple[str, str]) -> tuple[str, str]:
@@ -18,23 +18,25 @@ def _chosen(rng: Random, rank: int, times: tuple[str, str], objects: tuple[str, 
 
 
 def _place(rng: Random, label: str) -> Fields:
-    (guest, other), rooms, hours = two(rng, GUESTS), couple(rng, ROOMS), couple(rng, HOURS)
+    (guest, other), rooms, hours = two(rng, GUESTS), two(rng, ROOMS), two(rng, HOURS)
+    stays = rng.choice(STAYS)
     hour, room = _chosen(rng, ("yes", "no", "maybe").index(label), hours, rooms)
     return {
-        "premise": f"at {hours[0]} {guest} is in the {rooms[0]} and {other} in the {rooms[1]} , "
+        "premise": f"at {hours[0]} {guest} {stays} in the {rooms[0]} and {other} in the {rooms[1]} , "
         f"at {hours[1]} nobody knows .",
-        "hypothesis": f"at {hour} {guest} is in the {room} .",
+        "hypothesis": f"at {hour} {guest} {stays} in the {room} .",
         "label": label,
     }
 
 
 def _owner(rng: Random, label: str) -> Fields:
-    (owner, other), things, seasons = two(rng, OWNERS), couple(rng, THINGS), couple(rng, SEASONS)
+    (owner, other), things, seasons = two(rng, OWNERS), two(rng, THINGS), two(rng, SEASONS)
+    holds = rng.choice(HOLDS)
     season, thing = _chosen(rng, ("true", "false", "unknown").index(label), seasons, things)
     return {
-        "given": f"in {seasons[0]} the {owner} owns the {things[0]} and the {other} owns the {things[1]} ; "
-        f"who owns what in {seasons[1]} is secret .",
-        "claim": f"the {owner} owns the {thing} in {season} .",
+        "given": f"in {seasons[0]} the {owner} {holds} the {things[0]} and the {other} the {things[1]} ; "
+        f"what happens in {seasons[1]} is secret .",
+        "claim": f"the {owner} {holds} the {thing} in {season} .",
         "label": label,
     }
 

@@ -1,0 +1,33 @@
+"""A preset replaces the embedded default: nothing of it is left in the DAG."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT
+
+
+@pytest.mark.parametrize("preset", ["smollm2-135m", "real-smoke"])
+def test_no_embedded_task_is_in_a_presets_dag(preset, tmp_path):
+    for name in ("workflow", "profiles", "envs"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    options = ["--configfile", f"workflow/presets/{preset}.yaml"]
+    if preset == "real-smoke":  # its model is a local folder: an empty one of the right family will do for a dry-run
+        (tmp_path / "models" / "stories260K").mkdir(parents=True)
+        (tmp_path / "models" / "stories260K" / "config.json").write_text('{"model_type": "llama"}')
+    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run", *options]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    embedded = yaml.safe_load((ROOT / "config.yaml").read_text())["tasks"]
+    assert not [task for task in embedded if task in output]
+    assert "pretraining" not in output
+    assert output.count("rule multitask:") == 1
+    for task in yaml.safe_load((ROOT / "workflow/presets/paper-tasks.yaml").read_text()):
+        assert f"data/{task}/train.parquet" in output
