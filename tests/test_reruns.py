@@ -39,6 +39,7 @@ BASE = {"base_model", "table_zero_shot", *TRAINED}
 DATA = {"prepare_data", "table_zero_shot", *TRAINED}
 TESTED = {"prepare_data", "table_zero_shot", *EVALUATED}
 NAMED = {"table_zero_shot", *SCORE_TABLES, *FROM_SCORE_TABLES}
+WITH_MODEL = {"table_deactivation", "table_deactivation_means", "table_zero_shot"}
 SHOWN = {*NAMED, *MASK_TABLES, *FROM_MASK_TABLES}
 EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
@@ -55,7 +56,7 @@ MATRIX = {
     "compute.dtype": ("embedded", "bfloat16", BASE),
     "compute.training_threads": ("embedded", 1, BASE),
     "compute.inference_threads": ("embedded", 2, {*SCORED, "table_zero_shot"}),
-    "model.name": ("embedded", "other", NAMED),
+    "model.name": ("embedded", "other", {*WITH_MODEL, "figure_deactivation", "report"}),
     f"{PRETRAIN}.documents_per_task": ("embedded", 7, {"pretraining_text", *BASE}),
     f"{PRETRAIN}.vocabulary": ("embedded", 999, BASE),
     f"{PRETRAIN}.architecture.hidden_size": ("embedded", 64, BASE),
@@ -74,12 +75,12 @@ MATRIX = {
     "model.source.trust_remote_code": ("hub", True, BASE),
     "model.source.path": ("folder", "{other}/model", BASE),
     "model.source.gguf": ("gguf", "{other}/model.gguf", BASE),
-    "tasks.*.name": ("embedded", "Other", SHOWN),
-    "tasks.*.family": ("embedded", "other", SHOWN),
-    "tasks.*.counterpart": ("embedded", None, SHOWN),
+    "tasks.*.name": ("embedded", "Other", SHOWN - {"table_deactivation_means"}),
+    "tasks.*.family": ("embedded", "other", {"table_specificity", "report"}),
+    "tasks.*.counterpart": ("embedded", None, {*WITH_MODEL, "figure_deactivation", "report"}),
     "tasks.*.prompt": ("embedded", "{review} so :", DATA),
     "tasks.*.target": ("hub", "text", DATA),
-    "tasks.*.metric": ("generation", "accuracy", {*DATA, *SHOWN}),
+    "tasks.*.metric": ("generation", "accuracy", DATA),
     "tasks.*.labels.*": ("embedded", "other", DATA),
     "tasks.*.source.suite": ("label prompt", "dish_reviews", EVERYTHING),
     "tasks.*.source.hub.id": ("hub", "someone/else", DATA),

@@ -128,14 +128,9 @@ def overlap_states():
     return list(dict.fromkeys(scored_state(original) for original in ORIGINALS))
 
 
-def table_settings():
-    """What every table of scores needs of the config."""
-    return {
-        "tasks": shown_tasks(CONFIG),
-        "model": CONFIG["model"]["name"],
-        "tables": CONFIG["tables"],
-        "cross_task_examples": CONFIG["evaluation"]["cross_task_examples"],
-    }
+def score_table_spec(name, *fields, **settings):
+    """The spec of a table of scores; `fields` are what it uses of every task's config entry."""
+    return spec(f"tables.{name}", tasks=shown_tasks(CONFIG, fields), tables=CONFIG["tables"], **settings)
 
 
 def task_masks():

@@ -36,7 +36,7 @@ rule table_deactivation:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=spec("tables.deactivation", **table_settings()),
+        spec=score_table_spec("deactivation", "name", "metric", "counterpart", model=CONFIG["model"]["name"]),
     shell:
         "python -m taskneurons.tables.deactivation --spec {params.spec:q}"
         " --predictions {input.predictions} --published {input.published}"
@@ -58,7 +58,7 @@ rule table_deactivation_means:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=spec("tables.deactivation_means", **table_settings()),
+        spec=score_table_spec("deactivation_means", "metric", "counterpart", model=CONFIG["model"]["name"]),
     shell:
         "python -m taskneurons.tables.deactivation_means --spec {params.spec:q}"
         " --predictions {input.predictions} --published {input.published}"
@@ -79,7 +79,7 @@ rule table_deactivation_effect:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=spec("tables.deactivation_effect", **table_settings()),
+        spec=score_table_spec("deactivation_effect", "name", "metric"),
     shell:
         "python -m taskneurons.tables.deactivation_effect --spec {params.spec:q}"
         " --predictions {input.predictions}"
@@ -99,7 +99,7 @@ rule table_zero_shot:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=spec("tables.zero_shot", **table_settings()),
+        spec=score_table_spec("zero_shot", "name", "metric", "counterpart", model=CONFIG["model"]["name"]),
     shell:
         "python -m taskneurons.tables.zero_shot --spec {params.spec:q}"
         " --predictions {input.predictions} --published {input.published}"
@@ -122,7 +122,12 @@ rule table_cross_task_deactivation:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=spec("tables.cross_task_deactivation", **table_settings()),
+        spec=score_table_spec(
+            "cross_task_deactivation",
+            "name",
+            "metric",
+            cross_task_examples=CONFIG["evaluation"]["cross_task_examples"],
+        ),
     shell:
         "python -m taskneurons.tables.cross_task_deactivation --spec {params.spec:q}"
         " --predictions {input.predictions}"
@@ -141,7 +146,9 @@ rule table_specificity:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=spec("tables.specificity", **table_settings()),
+        spec=score_table_spec(
+            "specificity", "name", "family", cross_task_examples=CONFIG["evaluation"]["cross_task_examples"]
+        ),
     shell:
         "python -m taskneurons.tables.specificity --spec {params.spec:q}"
         " --predictions {input.predictions}"

@@ -44,7 +44,7 @@ rule table_neurons_per_layer:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=spec("tables.neurons_per_layer", tasks=shown_tasks(CONFIG)),
+        spec=spec("tables.neurons_per_layer", tasks=shown_tasks(CONFIG, ("name",))),
     shell:
         "python -m taskneurons.tables.neurons_per_layer --spec {params.spec:q} --masks {input}"
         " --parquet {output.parquet} --csv {output.csv} --log {log}"
@@ -62,7 +62,7 @@ rule table_jaccard:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=spec("tables.jaccard", tasks=shown_tasks(CONFIG)),
+        spec=spec("tables.jaccard", tasks=shown_tasks(CONFIG, ("name",))),
     shell:
         "python -m taskneurons.tables.jaccard --spec {params.spec:q} --masks {input}"
         " --parquet {output.parquet} --csv {output.csv} --log {log}"

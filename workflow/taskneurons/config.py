@@ -190,9 +190,6 @@ def needed_sizes(task: Config, split: str, sizes: dict[str, int]) -> dict[str, i
     return {name: sizes[name] for name in order[: order.index(split) + 1]}
 
 
-def shown_tasks(config: Config) -> Config:
-    """What tables and figures need of every task: how it is called, its family, metric and published counterpart."""
-    return {
-        key: {field: task[field] for field in ("name", "family", "metric", "counterpart")}
-        for key, task in config["tasks"].items()
-    }
+def shown_tasks(config: Config, fields: tuple[str, ...]) -> Config:
+    """Some fields of every task (name, family, metric, counterpart), for the tables that show or use them."""
+    return {key: {field: task[field] for field in fields} for key, task in config["tasks"].items()}
