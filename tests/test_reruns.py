@@ -50,7 +50,7 @@ PRETRAIN = "model.source.pretrain"
 MATRIX = {
     "run": ("embedded", "other", EVERYTHING),
     "seed": ("embedded", 1, EVERYTHING),
-    "data_root": ("local", "{other}", DATA),
+    "data_root": ("local", "{other}", {"base_model", *DATA}),  # the model's folder is looked up there too
     "weights": ("local", "{other}/model.gguf", BASE),
     "compute.device": ("embedded", "auto", BASE),
     "compute.dtype": ("embedded", "bfloat16", BASE),
@@ -95,7 +95,7 @@ MATRIX = {
     "tasks.*.source.local.splits.train": ("local", "test", DATA),
     "tasks.*.source.local.splits.validation": ("local", "test", {"prepare_data", *SCORED, "table_zero_shot"}),
     "tasks.*.source.local.splits.test": ("local", "validation", TESTED),
-    "tasks.*.sizes.train": ("own", 11, DATA - {"prepare_data"} | {"prepare_data"} - {"table_zero_shot"}),
+    "tasks.*.sizes.train": ("own", 11, {"prepare_data", *TRAINED}),
     "tasks.*.sizes.attribution": ("own", 11, {"prepare_data", *SCORED}),
     "tasks.*.sizes.validation": ("own", 11, set()),
     "tasks.*.sizes.test": ("own", 11, TESTED),
@@ -121,7 +121,7 @@ MATRIX = {
     "attribution.bootstrap": ("embedded", 9, SCORED),
     "selection.k": ("embedded", 20, SELECTED),
     "selection.scope": ("embedded", "per-layer", {"table_overlap_rate", *SELECTED}),
-    "selection.random_draws": ("embedded", 3, {"random_selection", *EVALUATED}),
+    "selection.random_draws": ("embedded", 6, {"random_selection", *EVALUATED}),
     "evaluation.batch_size": ("embedded", 9, {"table_zero_shot", *EVALUATED}),
     "evaluation.label_score": ("embedded", "mean", {"table_zero_shot", *EVALUATED}),
     "evaluation.cross_task_examples": ("embedded", 9, {"table_zero_shot", *EVALUATED}),

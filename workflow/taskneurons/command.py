@@ -53,7 +53,13 @@ def _start_logging(path: Path | None) -> None:
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, mode="w"))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=handlers,
+        force=True,  # a library may have set up handlers of its own while it was imported
+    )
     # Third-party chatter (HTTP requests, kernel choices) is not news to the person who watches.
     for name in ("httpx", "httpx2", "datasets", "fsspec", "matplotlib", "absl", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)
