@@ -63,7 +63,7 @@ def _check_schema(config: Config) -> None:
     where = "config" + "".join(f": {part}" for part in problem.absolute_path)
     hint = ""
     if problem.validator in ("type", "anyOf") and isinstance(problem.instance, str) and _is_number(problem.instance):
-        hint = f" ({problem.instance!r} is read as text: YAML wants a point before the exponent, as in 1.0e-4)"
+        hint = " (it is read as text: write a number without quotes, and with a point before an exponent, as in 1.0e-4)"
     raise UserError(f"{where}: {problem.message}{hint}")
 
 
