@@ -135,7 +135,7 @@ def test_bootstrap_replicates_are_weighted_means(loaded):
     alone = np.stack(
         [attribute(loaded, make_task([p], [t]), settings, 0)[0]["score"] for p, t in zip(prompts, targets, strict=True)]
     )
-    expected = resampling_weights(3, 5, 7) @ alone / 3
+    expected = resampling_weights(3, 5, "t", 7) @ alone / 3
     assert np.allclose(replicates, expected, rtol=1e-4, atol=1e-8)
 
 

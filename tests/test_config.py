@@ -79,6 +79,17 @@ def test_the_default_is_right():
             lambda c: c["tasks"]["film_reviews"].update(labels={"negative": "bad", "positive": "bad"}),
             r"film_reviews: labels: two labels have the same word",
         ),
+        (lambda c: c["tasks"]["film_reviews"].update(name="DishReviews"), r"have the same name, 'DishReviews'"),
+        (
+            lambda c: c["tasks"]["film_reviews"].update(counterpart="SST2"),
+            r"counterpart: the paper has no task 'SST2'; it has AmazonFood, ",
+        ),
+        (lambda c: c["tasks"]["film_reviews"].update(prompt="{review"), r"prompt: '{review' is no template"),
+        (lambda c: c["tasks"]["film_reviews"].update(prompt="{review} : "), r"prompt: ends in white space"),
+        (
+            lambda c: c["overlap"]["groups"]["CLS-CLS"].update(test=["film_reviews"]),
+            r"CLS-CLS: film_reviews is in both train and test",
+        ),
         (lambda c: c["model"].update(source={"path": "no/such"}), r"no/such holds no config\.json"),
         (lambda c: c["model"].update(source={"gguf": "no.gguf"}), r"GGUF file no\.gguf does not exist"),
         (lambda c: c.update(weights="no.gguf"), r"GGUF file no\.gguf does not exist"),

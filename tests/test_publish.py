@@ -20,6 +20,7 @@ def test_a_run_is_copied_with_its_record(tmp_path, monkeypatch):
     (run / "tables" / "deactivation.csv").write_text("a\n1\n")
     (run / "figures").mkdir()
     (run / "figures" / "deactivation.svg").write_text("<svg/>")
+    write_json(run / "models" / "base" / "identity.json", {"origin": "a GGUF file", "identity": "abc", "spec": {}})
     spec = {"code": {"packages": {"torch": "2.13.0"}}}
     frame = pd.DataFrame({"score": [1.0]})
     write_frame(run / "predictions" / "base" / "a.parquet", frame, "predictions", {"dtype": "float32", "spec": spec})
@@ -31,6 +32,7 @@ def test_a_run_is_copied_with_its_record(tmp_path, monkeypatch):
     assert record["peak_memory_mib"] == 160
     assert (record["command"], record["dtype"]) == ("snakemake", "float32")
     assert len(record["commit"]) == 40
+    assert record["model"] == {"origin": "a GGUF file", "identity": "abc"}
     assert (out / "tables" / "deactivation.csv").read_text() == "a\n1\n"
     assert (out / "figures" / "deactivation.svg").exists()
 

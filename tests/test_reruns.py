@@ -51,7 +51,7 @@ MATRIX = {
     "run": ("embedded", "other", EVERYTHING),
     "seed": ("embedded", 1, EVERYTHING),
     "data_root": ("local", "{other}", {"base_model", *DATA}),  # the model's folder is looked up there too
-    "weights": ("local", "{other}/model.gguf", BASE),
+    "weights": ("local", "{other}/model.gguf", {*BASE, *WITH_MODEL, "figure_deactivation", "report"}),
     "compute.device": ("embedded", "auto", BASE),
     "compute.dtype": ("embedded", "bfloat16", BASE),
     "compute.training_threads": ("embedded", 1, BASE),
@@ -124,9 +124,9 @@ MATRIX = {
     "selection.random_draws": ("embedded", 6, {"random_selection", *EVALUATED}),
     "evaluation.batch_size": ("embedded", 9, {"table_zero_shot", *EVALUATED}),
     "evaluation.label_score": ("embedded", "mean", {"table_zero_shot", *EVALUATED}),
-    "evaluation.cross_task_examples": ("embedded", 9, {"table_zero_shot", *EVALUATED}),
-    "overlap.groups.*.train": ("embedded", ["dish_reviews"], {"table_overlap_rate", "report"}),
-    "overlap.groups.*.test": ("embedded", ["film_reviews"], {"table_overlap_rate", "report"}),
+    "evaluation.cross_task_examples": ("embedded", 9, EVALUATED),
+    "overlap.groups.*.train": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
+    "overlap.groups.*.test": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
     "tables.bootstrap": ("embedded", 9, {"table_overlap_rate", *NAMED}),
     "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED}),
@@ -195,7 +195,9 @@ def starting_configs(folder: Path) -> dict[str, dict]:
     }
     for name, source in sources.items():
         config = embedded()
-        config["tasks"] = {key: {**copy.deepcopy(task), "source": copy.deepcopy(source)} for key in ("a", "b")}
+        config["tasks"] = {
+            key: {**copy.deepcopy(task), "name": key, "source": copy.deepcopy(source)} for key in ("a", "b")
+        }
         config["overlap"]["groups"] = groups
         config["model"]["source"] = models[name]
         start[name] = config
@@ -307,6 +309,20 @@ def test_every_change_of_a_key_runs_exactly_its_rules(workflows, starts):
 def test_an_unchanged_config_runs_nothing(workflows, starts):
     for name, workflow in workflows.items():
         assert workflow.would_run(starts[0][name]) == {}
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        ("train", DATA),  # test takes no prompt that training has
+        ("attribution", {"prepare_data", "table_zero_shot", *SCORED}),
+        ("test", TESTED),
+        ("validation", set()),
+    ],
+)
+def test_sizes_of_local_data(split, expected, workflows, starts):
+    config = changed(starts[0]["local"], f"data.sizes.{split}", 11, starts[1])
+    assert set(workflows["local"].would_run(config)) == expected
 
 
 def test_a_changed_prompt_prepares_that_tasks_data_only(workflows, starts):

@@ -175,7 +175,12 @@ def test_overlap_rate_against_brute_force(tmp_path):
             paths[kind].append(tmp_path / f"{kind}-{task}.parquet")
             write_frame(paths[kind][-1], content, name, made)
     groups = {"CLS-CLS": {"train": ["a", "b"], "test": ["c", "d"]}}
-    spec = {"overlap": {"groups": groups, "proportions": [10, 30, 100]}, "scope": "global", "tables": SPEC["tables"]}
+    spec = {
+        "overlap": {"groups": groups, "proportions": [10, 30, 100]},
+        "scope": "global",
+        "model": "multitask",
+        "tables": SPEC["tables"],
+    }
     published = ROOT / "workflow/published/overlap_rate.csv"
     rows = overlap_rate.rows(argparse.Namespace(spec=spec, published=published, **paths))
     for row in rows:

@@ -1,6 +1,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -28,6 +29,7 @@ try:
 except UserError as problem:
     raise WorkflowError(str(problem)) from None
 
+STARTED = time.time()
 TASKS = list(CONFIG["tasks"])
 ORIGINALS = [f"multitask-seed{seed}" for seed in CONFIG["training"]["seeds"]]
 DRAWS = list(range(CONFIG["selection"]["random_draws"]))
@@ -123,6 +125,17 @@ def masks_to_switch_off(state):
     ]
 
 
+def evaluation_spec(state, task):
+    """The spec of an evaluation: what concerns other tasks' sets or label words, only where there are any."""
+    settings = dict(CONFIG["evaluation"])
+    if state == "base":
+        del settings["cross_task_examples"]
+    if CONFIG["tasks"][task]["metric"] != "accuracy":
+        del settings["label_score"]
+    tasks = [] if state == "base" else TASKS
+    return spec("evaluation", evaluation=settings, tasks=tasks, compute=compute("inference"))
+
+
 def overlap_states():
     """The models whose scores the overlap rate compares."""
     return list(dict.fromkeys(scored_state(original) for original in ORIGINALS))
@@ -145,5 +158,5 @@ def table(name):
 
 def print_report_place():
     page = Path("results") / CONFIG["run"] / "report.html"
-    if page.exists():
+    if page.exists() and page.stat().st_mtime >= STARTED:
         print(f"\nThe report is at {page}\n", file=sys.stderr)

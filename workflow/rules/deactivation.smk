@@ -12,12 +12,7 @@ rule evaluation:
         "../../envs/taskneurons.yaml"
     threads: CONFIG["compute"]["inference_threads"]
     params:
-        spec=spec(
-            "evaluation",
-            evaluation=CONFIG["evaluation"],
-            tasks=TASKS,
-            compute=compute("inference"),
-        ),
+        spec=lambda w: evaluation_spec(w.state, w.task),
     shell:
         "python -m taskneurons.evaluation --spec {params.spec:q}"
         " --model {input.model} --data {input.data} --masks {input.masks} --out {output} --log {log}"

@@ -16,6 +16,7 @@ rule table_overlap_rate:
             "tables.overlap_rate",
             overlap=CONFIG["overlap"],
             scope=CONFIG["selection"]["scope"],
+            model=CONFIG["attribution"]["model"],
             tables=CONFIG["tables"],
         ),
     shell:

@@ -69,9 +69,14 @@ def sample_products(model: PreTrainedModel, batch: Batch, loss: str = "mean", pe
     return torch.cat(sums, dim=1)
 
 
-def resampling_weights(samples: int, replicates: int, seed: int) -> np.ndarray:
-    """How often each bootstrap replicate holds each sample: (replicates, samples), every row sums to `samples`."""
-    return np.random.default_rng(seed).multinomial(samples, np.full(samples, 1 / samples), size=replicates)
+def resampling_weights(samples: int, replicates: int, task: str, seed: int) -> np.ndarray:
+    """How often each bootstrap replicate holds each sample: (replicates, samples), every row sums to `samples`.
+
+    Tasks are resampled independently of each other.
+    """
+    return np.random.default_rng([seed, *task.encode()]).multinomial(
+        samples, np.full(samples, 1 / samples), size=replicates
+    )
 
 
 def attribute(loaded: LoadedModel, task: Task, settings: dict[str, Any], seed: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -90,7 +95,7 @@ def attribute(loaded: LoadedModel, task: Task, settings: dict[str, Any], seed: i
     batches = by_length([len(prompt) + len(target) for prompt, target in pairs], settings["batch_size"])
     how = settings["aggregation"]
     samples, neurons = len(pairs), sum(widths(model))
-    weights = torch.from_numpy(resampling_weights(samples, settings["bootstrap"], seed)).double()
+    weights = torch.from_numpy(resampling_weights(samples, settings["bootstrap"], task.key, seed)).double()
     score = torch.zeros(neurons, dtype=torch.float64)
     signed = torch.zeros(neurons, dtype=torch.float64)
     replicates = torch.zeros(len(weights), neurons, dtype=torch.float64)

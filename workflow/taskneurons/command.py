@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from taskneurons.artifacts import write_json
 from taskneurons.errors import UserError
 
@@ -32,20 +34,17 @@ def run(step: Callable[[argparse.Namespace], None], options: argparse.ArgumentPa
     """Parse the options and run the step; end with exit status 1 and one clear message when it fails."""
     arguments = options.parse_args()
     _start_logging(arguments.log)
-    start = time.monotonic()
     try:
         step(arguments)
     except UserError as problem:
         sys.exit(_report(f"Error: {problem}"))
-    except OSError as problem:
-        if problem.errno != errno.ENOSPC:
-            raise
-        sys.exit(_report(f"Error: the disk is full ({problem}): make room and run again; nothing was half-written"))
-    except Exception:
+    except Exception as problem:
+        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+            sys.exit(_report(f"Error: the disk is full ({problem}): make room and run again; nothing was half-written"))
         logging.exception("the step failed")
         raise SystemExit(1) from None
     if arguments.log:
-        _write_stats(arguments.log.with_suffix(".stats.json"), time.monotonic() - start)
+        _write_stats(arguments.log.with_suffix(".stats.json"), time.time() - psutil.Process().create_time())
 
 
 def _start_logging(path: Path | None) -> None:

@@ -1,5 +1,6 @@
 """Reading and checking a run's configuration, before any work starts."""
 
+import csv
 import json
 import struct
 from pathlib import Path
@@ -37,6 +38,7 @@ def checked_config(config: Config, root: Path) -> Config:
     _check_schema(config)
     if "weights" in config:
         config["model"]["source"] = {"gguf": config.pop("weights")}
+        config["model"]["name"] += " (GGUF)"  # a quantised copy is another model
     if "path" in config["model"]["source"]:
         place = Path(config.get("data_root", "."), config["model"]["source"]["path"])
         config["model"]["source"]["path"] = str(place)
@@ -44,6 +46,7 @@ def checked_config(config: Config, root: Path) -> Config:
     for key, task in config["tasks"].items():
         task["source"] = resolved_source(key, task["source"], config.get("data_root"))
         _check_task(key, task)
+    _check_names(config["tasks"])
     _check_groups(config["overlap"]["groups"], config["tasks"])
     return config
 
@@ -100,13 +103,34 @@ def _references(where: Config) -> Config:
     return {"references": where.pop("references")} if "references" in where else {}
 
 
+def _check_names(tasks: Config) -> None:
+    """Tables and figures tell tasks apart by name, and find published figures by counterpart."""
+    with (SCHEMA.parents[1] / "published" / "deactivation.csv").open() as file:
+        published = {row["task"] for row in csv.DictReader(file)}
+    seen: dict[str, str] = {}
+    for key, task in tasks.items():
+        if other := seen.get(task["name"]):
+            raise UserError(f"config: tasks: {other} and {key} have the same name, {task['name']!r}")
+        seen[task["name"]] = key
+        if task["counterpart"] is not None and task["counterpart"] not in published:
+            raise UserError(
+                f"config: tasks: {key}: counterpart: the paper has no task {task['counterpart']!r}; it has "
+                f"{', '.join(sorted(published))}; write null for none"
+            )
+
+
 def _check_task(key: str, task: Config) -> None:
     where = f"config: tasks: {key}"
     if (task["metric"] == "accuracy") != ("labels" in task):
         raise UserError(f"{where}: metric {task['metric']!r} {'needs' if 'labels' not in task else 'takes no'} labels")
     if len(set(task.get("labels", {}).values())) < len(task.get("labels", {})):
         raise UserError(f"{where}: labels: two labels have the same word")
-    columns = needed_columns(task)
+    try:
+        columns = needed_columns(task)
+    except ValueError as problem:
+        raise UserError(f"{where}: prompt: {task['prompt']!r} is no template: {problem}") from problem
+    if task["prompt"] != task["prompt"].rstrip():
+        raise UserError(f"{where}: prompt: ends in white space; the target follows after one space anyway")
     source = task["source"]
     if "suite" in source:
         suite_task = SUITE.get(source["suite"])
@@ -164,6 +188,8 @@ def _gguf_string(file: Any) -> str:
 
 def _check_groups(groups: Config, tasks: Config) -> None:
     for group, members in groups.items():
+        if both := set(members["train"]) & set(members["test"]):
+            raise UserError(f"config: overlap: groups: {group}: {', '.join(sorted(both))} is in both train and test")
         for side in ("train", "test"):
             for task in members[side]:
                 if task not in tasks:

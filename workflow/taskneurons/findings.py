@@ -29,12 +29,15 @@ def _own_against_random(tables: Tables) -> str:
     worse, better = (effect["ci_low"] > 0).sum(), (effect["ci_high"] < 0).sum()
     return (
         f"Switching off a task's own neurons hurts more than random ones on {worse} of {len(effect)} tasks, and less "
-        f"on {better} (intervals that exclude zero); on {len(effect) - worse - better} the interval includes zero."
+        f"on {better} (intervals over test examples that exclude zero); on {len(effect) - worse - better} the interval "
+        f"includes zero. Trainings: {effect['n_seeds'].iloc[0]}, random draws: {effect['n_draws'].iloc[0]}."
     )
 
 
 def _specificity(tables: Tables) -> list[str]:
     sentences = []
+    if tables["specificity"].empty:
+        return []
     for relation, rows in tables["specificity"].groupby("relation", sort=False):
         own, other = (rows["ci_low"] > 0).sum(), (rows["ci_high"] < 0).sum()
         sentences.append(

@@ -110,8 +110,8 @@ def source_examples(task: dict[str, Any], split: str, sizes: dict[str, int], see
     attribution += take("validation", sizes["attribution"] - len(attribution))
     if split == "attribution":
         return attribution
-    validation = take("validation", sizes["validation"])
-    return validation if split == "validation" else take("test", sizes["test"])
+    test = take("test", sizes["test"])
+    return test if split == "test" else take("validation", sizes["validation"])
 
 
 def prepare(spec: dict[str, Any], split: str, out: Path) -> None:

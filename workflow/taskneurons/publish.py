@@ -73,6 +73,8 @@ def publish(run: Path, out: Path, command: str) -> None:
     predictions = next((run / "predictions").rglob("*.parquet"))
     metadata = json.loads((pq.read_schema(predictions).metadata or {})[METADATA_KEY])
     record["dtype"] = metadata["dtype"]
+    base = json.loads((run / "models" / "base" / "identity.json").read_text())
+    record["model"] = {key: base[key] for key in ("origin", "identity")}
     record["packages"] = metadata["spec"]["code"]["packages"]
     shutil.rmtree(out, ignore_errors=True)
     for kind, files in (("tables", tables), ("figures", figures)):

@@ -5,6 +5,6 @@
 SOURCE_SPLITS = {
     "train": ["train"],
     "attribution": ["train", "validation"],
-    "validation": ["train", "validation"],
     "test": ["train", "validation", "test"],
+    "validation": ["train", "validation", "test"],
 }

@@ -91,7 +91,7 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                     "chance": cell["chance"],
                     "ci_low": low,
                     "ci_high": high,
-                    "n_seeds": len(models),
+                    "n_seeds": 0 if spec["model"] == "base" else len(models),
                     "n_draws": 0,
                     "paper_llama": published.get((name, percent)),
                 }
