@@ -52,7 +52,7 @@ def test_comments_docstrings_and_layout_do_not_count(tmp_path):
 
 def test_names_the_packages_versions():
     packages = code_identity(ROOT / "workflow", "taskneurons.attribution")["packages"]
-    assert {"torch", "transformers", "numpy", "pandas", "pyarrow"} <= set(packages)
+    assert {"torch", "transformers", "numpy", "pandas", "pyarrow", "gguf", "tokenizers"} <= set(packages)
     assert "not installed" not in packages.values()
 
 

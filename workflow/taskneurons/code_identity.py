@@ -15,6 +15,8 @@ from typing import Any
 
 LIBRARY = "taskneurons"
 DISTRIBUTIONS = {"yaml": "PyYAML"}  # where a package's import name is not its distribution's
+# Packages that decide what a package does without being imported here (reading GGUF, dispatch, tokens, weights).
+BEHIND = {"transformers": ("accelerate", "gguf", "safetensors", "tokenizers")}
 
 
 @cache
@@ -74,7 +76,8 @@ def closure(root: Path, module: str) -> dict[str, Path]:
 
 def _package_versions(paths: list[Path]) -> dict[str, str]:
     versions = {}
-    for package in {name.split(".")[0] for path in paths for name in _imports(_parse(path))}:
+    imported = {name.split(".")[0] for path in paths for name in _imports(_parse(path))}
+    for package in imported.union(*(BEHIND.get(package, ()) for package in imported)):
         if package in stdlib_module_names or package == LIBRARY:
             continue
         try:
