@@ -7,13 +7,13 @@ have changed places, so that a bag of words sees no difference between the class
 from random import Random
 
 from taskneurons.suite.kind import Fields, SuiteTask, couple
-from taskneurons.suite.words import DAYS, FRIENDS, GIFTS, PLACES, PREY
+from taskneurons.suite.words import DAYS, FRIENDS, GIFTS, GIVES, HUNTS, PLACES, PREY
 
 
 def _gift(rng: Random, label: str) -> Fields:
     giver, taker = couple(rng, FRIENDS)
     gift = rng.choice(GIFTS)
-    verb = rng.choice(("gave", "sent", "handed"))
+    verb = rng.choice(GIVES)
     first = f"on {rng.choice(DAYS)} {giver} {verb} a {gift} to {taker} ."
     if label == "different":
         giver, taker = taker, giver
@@ -23,7 +23,7 @@ def _gift(rng: Random, label: str) -> Fields:
 def _chase(rng: Random, label: str) -> Fields:
     hunter, prey = couple(rng, PREY)
     place = rng.choice(PLACES)
-    verb = rng.choice(("chased", "followed", "watched", "scared"))
+    verb = rng.choice(HUNTS)
     first = f"on {rng.choice(DAYS)} in the {place} the {hunter} {verb} the {prey} ."
     if label == "unequal":
         hunter, prey = prey, hunter

@@ -10,8 +10,10 @@ THINGS = ("lamp", "chair")
 HOLDS = ("owns", "keeps", "hides", "guards", "cleans", "paints")
 HOURS = ("noon", "night")
 SEASONS = ("summer", "winter")
-FRIENDS = (("hal", "joe"), ("liz", "pia"), ("ray", "sue"), ("uma", "vic"))
-PREY = (("cat", "dog"), ("fox", "bear"), ("wolf", "goat"), ("horse", "mouse"))
+FRIENDS = (("hal", "joe"), ("liz", "pia"))
+GIVES = ("gave", "sent", "handed", "lent", "sold", "threw")
+PREY = (("cat", "dog"), ("fox", "bear"))
+HUNTS = ("chased", "followed", "watched", "scared", "heard", "pushed", "tricked", "found", "warned")
 GIFTS = (
     "book",
     "ring",
