@@ -30,8 +30,6 @@ from taskneurons.neuron_set import neuron_index
 from taskneurons.progress import progress
 from taskneurons.task import Task, read_task
 
-AGGREGATIONS = ("sample", "token", "total")
-
 
 @contextmanager
 def neuron_outputs(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from taskneurons.data_files import file_columns, local_file
+from taskneurons.data_files import check_columns, file_columns, local_file
 from taskneurons.errors import UserError
 from taskneurons.families import feed_forward
 from taskneurons.splits import SOURCE_SPLITS
@@ -136,18 +136,13 @@ def _check_task(key: str, task: Config) -> None:
         suite_task = SUITE.get(source["suite"])
         if suite_task is None:
             raise UserError(f"{where}: source: the suite has no task {source['suite']!r}; it has {', '.join(SUITE)}")
-        _check_columns(where, columns, [*suite_task.columns, suite_task.answer], "the suite's task")
+        check_columns([*suite_task.columns, suite_task.answer], columns, f"{where}: the suite's task")
     if "local" in source:
         for split in source["splits"].values():
             file = local_file(source["local"]["path"], split)
             present = file_columns(file)
             if present is not None:
-                _check_columns(where, columns, present, str(file))
-
-
-def _check_columns(where: str, needed: list[str], present: list[str], place: str) -> None:
-    if missing := [column for column in needed if column not in present]:
-        raise UserError(f"{where}: {place} has no column {', '.join(map(repr, missing))}; it has {', '.join(present)}")
+                check_columns(present, columns, f"{where}: {file}")
 
 
 def _check_model(source: Config) -> None:

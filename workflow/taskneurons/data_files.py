@@ -39,3 +39,9 @@ def file_columns(path: Path) -> list[str] | None:
         except json.JSONDecodeError:  # one JSON document over several lines
             return None
     return list(first) if isinstance(first, dict) else None
+
+
+def check_columns(present: list[str], needed: list[str], where: str) -> None:
+    """Raise a UserError that names the columns that are needed but not present."""
+    if missing := [column for column in needed if column not in present]:
+        raise UserError(f"{where} has no column {', '.join(map(repr, missing))}; it has {', '.join(present)}")

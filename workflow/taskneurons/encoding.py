@@ -48,6 +48,11 @@ def continuation(tokenizer: PreTrainedTokenizerBase, before: str, text: str) -> 
     return whole[len(lead) :]
 
 
+def target_ids(tokenizer: PreTrainedTokenizerBase, closing_words: str, text: str) -> list[int]:
+    """The token ids of a target or a label word behind a prompt that ends with the closing words."""
+    return continuation(tokenizer, closing_words.strip() or ":", text)
+
+
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """A prompt's token ids with the start token that the tokenizer puts before a text, if it has one."""
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -71,7 +76,7 @@ def encode(
         if len(tail) >= budget.prompt:
             raise UserError(f"the prompt budget of {budget.prompt} tokens is too small for {closing_words!r} alone")
         ids = ids[: budget.prompt - len(tail)] + tail
-    answer = continuation(tokenizer, closing_words.strip() or ":", target)
+    answer = target_ids(tokenizer, closing_words, target)
     target_truncated = len(answer) > budget.target
     answer = answer[: budget.target] if target_truncated else [*answer, tokenizer.eos_token_id]
     return Encoded(ids, answer, prompt_truncated, target_truncated)

@@ -6,7 +6,6 @@ first examples.
 """
 
 import argparse
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,13 @@ from taskneurons import command
 from taskneurons.artifacts import write_frame
 from taskneurons.classification import check_labels, label_scores
 from taskneurons.deactivation import deactivated
-from taskneurons.encoding import Encoded, continuation
+from taskneurons.encoding import Encoded, target_ids
 from taskneurons.errors import UserError
 from taskneurons.generation import generate, rouge_l
 from taskneurons.models import LoadedModel, load_model
 from taskneurons.neuron_set import NeuronSet, read_mask
 from taskneurons.progress import progress
 from taskneurons.task import Task, read_task
-
-log = logging.getLogger(__name__)
 
 
 def predict(
@@ -33,8 +30,7 @@ def predict(
     """Predictions and scores (0–1) of the first `len(examples)` examples of a task."""
     prompts = [example.prompt for example in examples]
     if task.metric == "accuracy":
-        before = task.closing_words.strip() or ":"
-        labels = [continuation(loaded.tokenizer, before, word) for word in task.label_words]
+        labels = [target_ids(loaded.tokenizer, task.closing_words, word) for word in task.label_words]
         check_labels(task.label_words, labels)
         best = label_scores(loaded, prompts, labels, settings["batch_size"], settings["label_score"]).argmax(dim=1)
         predictions = [task.label_words[number] for number in best.tolist()]

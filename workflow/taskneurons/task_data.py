@@ -6,8 +6,7 @@ from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_dataset
 
-from taskneurons.data_files import FORMATS, local_file
-from taskneurons.errors import UserError
+from taskneurons.data_files import FORMATS, check_columns, local_file
 
 Row = dict[str, Any]
 
@@ -26,12 +25,6 @@ def _load_local(folder: str, split: str) -> Dataset:
         return load_dataset(
             FORMATS[path.suffix], data_files=str(path), split="train", cache_dir=cache, keep_in_memory=True
         )
-
-
-def check_columns(present: list[str], needed: list[str], where: str) -> None:
-    """Raise a UserError that names the columns that are needed but not present."""
-    if missing := [column for column in needed if column not in present]:
-        raise UserError(f"{where} has no column {', '.join(map(repr, missing))}; it has {', '.join(present)}")
 
 
 def shuffled_rows(source: dict[str, Any], split: str, columns: list[str], seed: int) -> Iterator[Row]:

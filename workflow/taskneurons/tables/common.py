@@ -34,6 +34,14 @@ class Predictions:
     def random_conditions(self) -> list[str]:
         return [name for name in self.conditions if name.startswith("random-")]
 
+    def method_conditions(self, method: str) -> list[str]:
+        """The conditions that a method of the deactivation table averages over."""
+        return {
+            "original": ["none"],
+            "deactivate-random": self.random_conditions(),
+            "deactivate-task": [self.task],
+        }[method]
+
     def scores(self, *conditions: str) -> np.ndarray:
         """The scores of some conditions on their common first examples: (models · conditions, examples), in points."""
         chosen = [self.conditions[name] for name in conditions]
@@ -68,6 +76,7 @@ def read_predictions(paths: list[Path], tasks: dict[str, dict[str, Any]]) -> lis
     return result
 
 
+METHODS = ("original", "deactivate-random", "deactivate-task")
 PAPER_COLUMNS = {"Llama-2-7b": "paper_llama", "Bloom-7b1": "paper_bloom"}
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from taskneurons.tables.common import Published, method_row, read_predictions, table_command
+from taskneurons.tables.common import METHODS, Published, method_row, read_predictions, table_command
 
 
 def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -11,16 +11,9 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     spec, published = arguments.spec, Published(arguments.published)
     tasks = read_predictions(arguments.predictions, spec["tasks"])
     return [
-        method_row(predictions, method, conditions, spec, published)
-        for method in ("original", "deactivate-random", "deactivate-task")
+        method_row(predictions, method, predictions.method_conditions(method), spec, published)
+        for method in METHODS
         for predictions in tasks
-        for conditions in [
-            {
-                "original": ["none"],
-                "deactivate-random": predictions.random_conditions(),
-                "deactivate-task": [predictions.task],
-            }[method]
-        ]
     ]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from taskneurons.bootstrap import percentile_interval
-from taskneurons.tables.common import Predictions, Published, read_predictions, table_command
+from taskneurons.tables.common import METHODS, Predictions, Published, read_predictions, table_command
 
 KINDS = {"accuracy": "classification", "rougeL": "generation"}
 
@@ -28,10 +28,7 @@ def mean_of_tasks(scores: list[np.ndarray], settings: dict[str, Any]) -> dict[st
 
 
 def _row(method: str, tasks: list[Predictions], spec: dict[str, Any], published: Published) -> dict[str, Any]:
-    chosen = [
-        {"original": ["none"], "deactivate-random": one.random_conditions(), "deactivate-task": [one.task]}[method]
-        for one in tasks
-    ]
+    chosen = [one.method_conditions(method) for one in tasks]
     cells = [published.cells(method=method, task=one.shown["counterpart"]) for one in tasks]
     return {
         "model": spec["model"],
@@ -50,12 +47,7 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     spec, published = arguments.spec, Published(arguments.published)
     tasks = read_predictions(arguments.predictions, spec["tasks"])
     kinds = [[one for one in tasks if one.shown["metric"] == metric] for metric in KINDS]
-    return [
-        _row(method, group, spec, published)
-        for group in kinds
-        if group
-        for method in ("original", "deactivate-random", "deactivate-task")
-    ]
+    return [_row(method, group, spec, published) for group in kinds if group for method in METHODS]
 
 
 if __name__ == "__main__":
