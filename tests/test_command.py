@@ -37,7 +37,7 @@ def test_log_and_statistics(tmp_path, monkeypatch):
     log = run(step, tmp_path, monkeypatch)
     assert "k is 1" in log.read_text()
     stats = json.loads(log.with_suffix(".stats.json").read_text())
-    assert set(stats) == {"wall_seconds", "cpu_seconds", "peak_memory_mib"}
+    assert set(stats) == {"wall_seconds", "cpu_seconds", "peak_memory_mib", "commit", "machine"}
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,15 @@ def test_the_default_is_right():
             lambda c: c["training"].update(learning_rate="1e-4"),
             r"config: training: learning_rate: '1e-4' is not of type 'number' .*as in 1\.0e-4",
         ),
+        (lambda c: c["training"].update(learning_rate=float("nan")), r"config: holds \.nan or \.inf"),
+        (
+            lambda c: c["model"]["source"]["pretrain"]["architecture"].update(num_attention_heads=7),
+            r"architecture: hidden_size \d+ is not a multiple of twice num_attention_heads \(7\)",
+        ),
+        (
+            lambda c: c.update(tasks={"film_reviews": c["tasks"]["film_reviews"]}),
+            r"config: tasks: .* enough properties",
+        ),
         (
             lambda c: c["tasks"]["film_reviews"].update(prompt="{text} :"),
             r"tasks: film_reviews: the suite's task has no column 'text'; it has review, label",

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
-from taskneurons.encoding import by_length, collate, target_logits
+from taskneurons.encoding import by_length, collate, target_ids, target_logits
 from taskneurons.errors import UserError
 from taskneurons.models import LoadedModel
+from taskneurons.task import Task
 
 
 def shared_inputs(labels: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -29,6 +31,13 @@ def check_labels(words: Sequence[str], labels: Sequence[Sequence[int]]) -> None:
         for other, tokens in zip(words, labels, strict=True):
             if word != other and list(tokens[: len(label)]) == list(label):
                 raise UserError(f"the label {word!r} begins the label {other!r}: choose words that differ earlier")
+
+
+def label_tokens(tokenizer: PreTrainedTokenizerBase, task: Task) -> list[list[int]]:
+    """The token ids of a task's label words behind its prompts, checked; none for a generation task."""
+    labels = [target_ids(tokenizer, task.closing_words, word) for word in task.label_words]
+    check_labels(task.label_words, labels)
+    return labels
 
 
 @torch.no_grad()

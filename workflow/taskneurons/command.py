@@ -15,6 +15,7 @@ import psutil
 
 from taskneurons.artifacts import write_json
 from taskneurons.errors import UserError
+from taskneurons.provenance import commit, machine
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -24,8 +25,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     result.add_argument(
         "--log",
         type=Path,
-        help="also write the messages, and the traceback of an error, to this file; wall and CPU time (s) and peak "
-        "memory (MiB) go to a file beside it that ends in .stats.json",
+        help="also write the messages, and the traceback of an error, to this file; wall and CPU time (s), peak memory "
+        "(MiB), the commit and the machine go to a file beside it that ends in .stats.json",
     )
     return result
 
@@ -76,5 +77,7 @@ def _write_stats(path: Path, seconds: float) -> None:
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
         # ru_maxrss counts KiB on Linux, bytes on macOS
         "peak_memory_mib": round(used.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)),
+        "commit": commit(),
+        "machine": machine(),
     }
     write_json(path, stats)

@@ -32,7 +32,10 @@ def checked_config(config: Config, root: Path) -> Config:
     Raises:
         UserError: the first thing found wrong.
     """
-    config = json.loads(json.dumps(config))  # a deep copy; YAML's integer keys become strings, as JSON has them
+    try:  # a deep copy; YAML's integer keys become strings, as JSON has them
+        config = json.loads(json.dumps(config, allow_nan=False))
+    except ValueError as problem:
+        raise UserError(f"config: holds .nan or .inf, which no setting takes ({problem})") from problem
     if isinstance(config.get("tasks"), str):
         config["tasks"] = _task_file(config["tasks"], root)
     _check_schema(config)
@@ -153,9 +156,21 @@ def _check_model(source: Config) -> None:
         family = json.loads(file.read_text()).get("model_type")
     elif "gguf" in source:
         family = gguf_family(Path(source["gguf"]))
+    elif "pretrain" in source:
+        _check_architecture(source["pretrain"]["architecture"])
+        return
     else:
-        return  # pre-trained here, or on the hub: the import step looks before it downloads the weights
+        return  # on the hub: the import step looks before it downloads the weights
     feed_forward(str(family))
+
+
+def _check_architecture(architecture: Config) -> None:
+    size, heads = architecture["hidden_size"], architecture["num_attention_heads"]
+    if size % (2 * heads):
+        raise UserError(
+            f"config: model: source: pretrain: architecture: hidden_size {size} is not a multiple of twice "
+            f"num_attention_heads ({heads}): a head's width must be an even whole number"
+        )
 
 
 def gguf_family(path: Path) -> str:

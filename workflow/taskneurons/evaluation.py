@@ -13,9 +13,9 @@ import pandas as pd
 
 from taskneurons import command
 from taskneurons.artifacts import write_frame
-from taskneurons.classification import check_labels, label_scores
+from taskneurons.classification import label_scores, label_tokens
 from taskneurons.deactivation import deactivated
-from taskneurons.encoding import Encoded, target_ids
+from taskneurons.encoding import Encoded
 from taskneurons.errors import UserError
 from taskneurons.generation import generate, rouge_l
 from taskneurons.models import LoadedModel, load_model
@@ -30,8 +30,7 @@ def predict(
     """Predictions and scores (0–1) of the first `len(examples)` examples of a task."""
     prompts = [example.prompt for example in examples]
     if task.metric == "accuracy":
-        labels = [target_ids(loaded.tokenizer, task.closing_words, word) for word in task.label_words]
-        check_labels(task.label_words, labels)
+        labels = label_tokens(loaded.tokenizer, task)
         best = label_scores(loaded, prompts, labels, settings["batch_size"], settings["label_score"]).argmax(dim=1)
         predictions = [task.label_words[number] for number in best.tolist()]
         return predictions, [float(word == target) for word, target in zip(predictions, task.targets, strict=False)]

@@ -51,9 +51,15 @@ def from_folder_or_hub(
         options["local_files_only"] = True
     else:
         options["revision"] = revision
-    feed_forward(AutoConfig.from_pretrained(name, **options).model_type)
-    model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", use_safetensors=True, **options)
-    return model, AutoTokenizer.from_pretrained(name, **options)
+    try:
+        feed_forward(AutoConfig.from_pretrained(name, **options).model_type)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto", use_safetensors=True, **options)
+        return model, AutoTokenizer.from_pretrained(name, **options)
+    except (OSError, ValueError) as problem:
+        raise UserError(
+            f"the model {name}{f' at {revision}' if revision else ''} cannot be read: {problem}; check the name, the "
+            "network and the login that it may need (only safetensors weights are read), or give a local folder"
+        ) from problem
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from taskneurons import command
+from taskneurons.classification import label_tokens
 from taskneurons.models import load_model, save_model
 from taskneurons.task import read_task
 from taskneurons.training import train
@@ -16,6 +17,8 @@ def main(arguments: argparse.Namespace) -> None:
     spec = arguments.spec
     base = load_model(arguments.model, spec["compute"])
     tasks = [read_task(path) for path in arguments.data]
+    for task in tasks:
+        label_tokens(base.tokenizer, task)  # labels that cannot be told apart are better told before the training
     pairs = [(example.prompt, example.target) for task in tasks for example in task.encoded(base.tokenizer)]
     log.info("%d examples of %d tasks", len(pairs), len(tasks))
     losses = train(base.model, pairs, spec["training"], base.compute, spec["seed"], "multi-task training")

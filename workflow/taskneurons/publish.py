@@ -2,10 +2,7 @@
 
 import argparse
 import json
-import os
-import platform
 import shutil
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,25 +14,8 @@ from taskneurons.artifacts import METADATA_KEY, write_json
 from taskneurons.errors import UserError
 
 
-def processor() -> str:
-    """The processor's name, with the number of cores."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        name = names[0] if names else name
-    return f"{name}, {os.cpu_count()} cores"
-
-
-def git(*command: str) -> str:
-    """What a git command prints."""
-    return subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()
-
-
 def step_statistics(run: Path) -> dict[str, Any]:
-    """Seconds of all steps and the largest memory of one, from the side files of the logs."""
+    """Seconds of all steps, the largest memory of one, commit and machine, from the side files of the logs."""
     stats = {path: json.loads(path.read_text()) for path in sorted((run / "logs").rglob("*.stats.json"))}
     if not stats:
         raise UserError(f"{run}/logs holds no *.stats.json: the run is not finished, or was made without logs")
@@ -46,12 +26,19 @@ def step_statistics(run: Path) -> dict[str, Any]:
         step = path.relative_to(run / "logs").parts[0].removesuffix(".stats.json")
         by_step[step] = round(by_step.get(step, 0) + stat["wall_seconds"], 1)
     return {
+        "commit": _one_or_all({stat["commit"] for stat in stats.values()}),
+        "machine": _one_or_all({stat["machine"] for stat in stats.values()}),
         "seconds_from_first_step_to_last": round(max(ends.values()) - min(begins.values())),
         "cpu_seconds": round(sum(stat["cpu_seconds"] for stat in stats.values())),
         "seconds_by_step": by_step,
         "peak_memory_mib": max(stat["peak_memory_mib"] for stat in stats.values()),
         "date": datetime.fromtimestamp(max(ends.values()), UTC).strftime("%Y-%m-%d"),
     }
+
+
+def _one_or_all(values: set[str]) -> str | list[str]:
+    """What all steps share, or, where they differ, every value."""
+    return values.pop() if len(values) == 1 else sorted(values)
 
 
 def publish(run: Path, out: Path, command: str) -> None:
@@ -65,9 +52,6 @@ def publish(run: Path, out: Path, command: str) -> None:
         raise UserError(f"{run}/tables holds no tables: run the workflow first")
     record = {
         "command": command,
-        "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(git("status", "--porcelain", "--untracked-files=no")),
-        "machine": processor(),
         **step_statistics(run),
     }
     predictions = next((run / "predictions").rglob("*.parquet"))

@@ -7,6 +7,7 @@ from typing import Any
 from datasets import Dataset, disable_progress_bars, load_dataset
 
 from taskneurons.data_files import FORMATS, check_columns, local_file
+from taskneurons.errors import UserError
 
 Row = dict[str, Any]
 
@@ -14,7 +15,13 @@ disable_progress_bars()  # one bar a file of some kilobytes tells nobody anythin
 
 
 def _load_hub(hub: dict[str, Any], split: str) -> Dataset:
-    return load_dataset(hub["id"], hub.get("config"), revision=hub["revision"], split=split)
+    try:
+        return load_dataset(hub["id"], hub.get("config"), revision=hub["revision"], split=split)
+    except (OSError, ValueError) as problem:
+        raise UserError(
+            f"the hub's data set {hub['id']} (config {hub.get('config')}, revision {hub['revision']}, split {split}) "
+            f"cannot be read: {problem}; check these names and the network, or read a local copy with data_root"
+        ) from problem
 
 
 def _load_local(folder: str, split: str) -> Dataset:
