@@ -4,42 +4,83 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BloomConfig, BloomForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from taskneurons.feed_forward import blocks
 from taskneurons.models import Compute, LoadedModel
 from taskneurons.pretrain_base import build_tokenizer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
+torch.set_num_threads(1)  # on tiny models two threads wait for each other longer than they compute
+
 TEXTS = ["the cat sat on the mat .", "a dog saw the cat .", "yes no maybe good bad .", "review : great answer :"]
 
+# The sizes of a tiny model, by the names that most configs have, and those of the configs that have others.
+SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
+HEADS = {"num_key_value_heads": 2, "head_dim": 8}
+# Name → (model_type, its config's settings). Some families come in two shapes.
+TINY = {
+    "bloom": ("bloom", {"hidden_size": 16, "n_layer": 3, "n_head": 2}),
+    "falcon": ("falcon", {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "ffn_hidden_size": 24}),
+    "falcon, new decoder": (
+        "falcon",
+        {
+            **{"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "ffn_hidden_size": 24},
+            **{"new_decoder_architecture": True, "num_kv_heads": 1, "bias": True},
+        },
+    ),
+    "gemma2": ("gemma2", {**SIZES, **HEADS, "query_pre_attn_scalar": 8}),
+    "gemma3_text": ("gemma3_text", {**SIZES, **HEADS, "query_pre_attn_scalar": 8}),
+    "gpt2": ("gpt2", {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 128}),
+    "gpt_neox": ("gpt_neox", SIZES),
+    "llama": ("llama", {**SIZES, "max_position_embeddings": 128}),
+    "mistral": ("mistral", {**SIZES, **HEADS}),
+    "opt": ("opt", {**SIZES, "ffn_dim": 24, "max_position_embeddings": 128, "word_embed_proj_dim": 16}),
+    "opt, post-norm": (
+        "opt",
+        {
+            **{**SIZES, "ffn_dim": 24, "max_position_embeddings": 128, "word_embed_proj_dim": 8},
+            "do_layer_norm_before": False,
+        },
+    ),
+    "phi3": ("phi3", {**SIZES, "num_key_value_heads": 2}),
+    "qwen2": ("qwen2", {**SIZES, "num_key_value_heads": 2}),
+    "qwen3": ("qwen3", {**SIZES, **HEADS}),
+}
 
-def tiny_llama(vocabulary: int = 300) -> PreTrainedModel:
+
+MIXTURES = {
+    "mixtral": ("mixtral", {**SIZES, **HEADS, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    "qwen3_moe, one layer dense": (
+        "qwen3_moe",
+        {
+            **{**SIZES, **HEADS, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 12},
+            "mlp_only_layers": [1],
+        },
+    ),
+}
+
+
+def tiny_model(name: str, vocabulary: int = 300) -> PreTrainedModel:
+    """A tiny random model of an architecture family, in float32 and evaluation mode."""
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        max_position_embeddings=128,
-    )
-    return LlamaForCausalLM(config).eval()
+    model_type, settings = {**TINY, **MIXTURES}[name]
+    special = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    config = AutoConfig.for_model(model_type, vocab_size=vocabulary, **special, **settings)
+    return AutoModelForCausalLM.from_config(config).float().eval()
 
 
-def tiny_bloom(vocabulary: int = 300) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return BloomForCausalLM(BloomConfig(vocab_size=vocabulary, hidden_size=16, n_layer=3, n_head=2)).eval()
-
-
-TINY = {"llama": tiny_llama, "bloom": tiny_bloom}
+def readers(model: PreTrainedModel) -> list[torch.nn.Module]:
+    """The modules whose input is ω, layer by layer, of a dense model."""
+    return [block.module for block in blocks(model)]
 
 
 @pytest.fixture(params=list(TINY))
 def model(request: pytest.FixtureRequest) -> PreTrainedModel:
-    """A tiny random model of every supported family."""
-    return TINY[request.param]()
+    """A tiny random model of every supported family and shape."""
+    return tiny_model(request.param)
 
 
 @pytest.fixture
@@ -47,4 +88,6 @@ def loaded() -> LoadedModel:
     """A tiny random Llama with a tokenizer of its own."""
     tokenizer = build_tokenizer(TEXTS, 300)
     compute = Compute(torch.device("cpu"), torch.float32)
-    return LoadedModel(tiny_llama(len(tokenizer)), tokenizer, {"identity": "test", "model_type": "llama"}, compute)
+    return LoadedModel(
+        tiny_model("llama", len(tokenizer)), tokenizer, {"identity": "test", "model_type": "llama"}, compute
+    )

@@ -116,7 +116,9 @@ def test_a_learning_rate_without_a_point_is_read_as_text_by_yaml():
 
 def test_an_unsupported_family_is_told_with_the_supported_ones(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "rwkv"}))
-    with pytest.raises(UserError, match=r"'rwkv' is not supported; supported are llama, bloom .*docs/architecture\.md"):
+    with pytest.raises(
+        UserError, match=r"'rwkv' is not supported; supported are bloom, .* llama, .*docs/new-family\.md"
+    ):
         check(lambda c: c["model"].update(source={"path": str(tmp_path)}))
 
 

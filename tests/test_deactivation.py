@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from taskneurons.deactivation import deactivated
-from taskneurons.feed_forward import readers, widths
+from taskneurons.feed_forward import reader_columns, widths
 from taskneurons.neuron_set import NeuronSet, random_set
 
 
@@ -15,8 +15,8 @@ def test_equals_zeroed_parameters(model):
     neurons = random_set(20, tuple(widths(model)), seed=3)
     zeroed = copy.deepcopy(model)
     with torch.no_grad():
-        for reader, flags in zip(readers(zeroed), neurons.by_layer(), strict=True):
-            reader.weight[:, torch.from_numpy(flags)] = 0
+        for columns, flags in zip(reader_columns(zeroed), neurons.by_layer(), strict=True):
+            columns[:, torch.from_numpy(flags)] = 0
     ids = torch.randint(300, (2, 7))
     with torch.no_grad():
         before = model(input_ids=ids).logits

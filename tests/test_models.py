@@ -6,14 +6,14 @@ import stat
 import pytest
 import torch
 
-from conftest import ROOT, SHARED, TEXTS, TINY
+from conftest import ROOT, SHARED, TEXTS, TINY, tiny_model
 from taskneurons.errors import UserError
 from taskneurons.import_base import from_folder_or_hub
 from taskneurons.models import Compute, load_model, read_identity, save_model, start_compute, weights_hash
 from taskneurons.pretrain_base import build_model, build_tokenizer
 from taskneurons.training import learning_rate_factor, train, training_batches
 
-SETTINGS = {"threads": 1, "device": "cpu", "dtype": "float32"}
+SETTINGS = {"threads": 1, "device": "cpu", "dtype": "float32", "weights": "float32"}
 ARCHITECTURE = {
     "hidden_size": 16,
     "intermediate_size": 24,
@@ -34,7 +34,7 @@ CPU = Compute(torch.device("cpu"), torch.float32)
 
 @pytest.mark.parametrize("family", list(TINY))
 def test_saved_and_loaded(family, tmp_path):
-    model, tokenizer = TINY[family](), build_tokenizer(TEXTS, 300)
+    model, tokenizer = tiny_model(family), build_tokenizer(TEXTS, 300)
     save_model(tmp_path / "m", model, tokenizer, {"state": "base"})
     loaded = load_model(tmp_path / "m", SETTINGS)
     assert weights_hash(loaded.model) == weights_hash(model) == loaded.identity["identity"]
@@ -46,7 +46,7 @@ def test_saved_and_loaded(family, tmp_path):
 
 
 def test_the_identity_sees_every_weight(tmp_path):
-    model = TINY["llama"]()
+    model = tiny_model("llama")
     before = weights_hash(model)
     with torch.no_grad():
         model.model.layers[1].mlp.up_proj.weight[3, 4] += 1e-6
@@ -103,8 +103,8 @@ def test_dtype_and_threads():
 
 
 def test_an_unsupported_family_is_refused_before_its_weights_are_read(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
-    with pytest.raises(UserError, match="'gpt2' is not supported"):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "xlnet"}))
+    with pytest.raises(UserError, match="'xlnet' is not supported"):
         from_folder_or_hub(str(tmp_path), None, False)
 
 

@@ -10,10 +10,15 @@ from taskneurons.errors import UserError
 from taskneurons.neuron_set import (
     NeuronSet,
     chance_jaccard,
+    intersection_of,
+    random_in_layers,
     random_set,
+    ranking,
     read_mask,
+    shared_core,
     top_share,
     union_of,
+    with_overlap,
     write_mask,
 )
 
@@ -34,6 +39,41 @@ def test_union_intersection_and_jaccard_agree_with_python_sets(a, b):
 @given(st.lists(flags, min_size=1, max_size=4))
 def test_union_of_many(sets):
     assert set(np.flatnonzero(union_of(sets).selected)) == set().union(*(set(np.flatnonzero(s.selected)) for s in sets))
+
+
+@given(st.lists(flags, min_size=1, max_size=4), st.integers(1, 100))
+def test_intersection_and_core_of_many(sets, share):
+    members = [set(np.flatnonzero(one.selected)) for one in sets]
+    assert set(np.flatnonzero(intersection_of(sets).selected)) == set.intersection(*members)
+    assert shared_core(sets, 100) == intersection_of(sets)
+    expected = {n for n in range(15) if 100 * sum(n in one for one in members) >= share * len(sets)}
+    assert set(np.flatnonzero(shared_core(sets, share).selected)) == expected
+
+
+@given(flags, flags)
+def test_difference(a, b):
+    assert a.difference(b).union(a.intersection(b)) == a
+    assert len(a.difference(b).intersection(b)) == 0
+
+
+@given(score_lists, flags, st.integers(0, 15), st.sampled_from([0, 25, 50, 100]))
+def test_a_set_with_a_preset_overlap(scores, other, size, share):
+    inside = int(np.floor(size * share / 100 + 0.5))
+    ranks = ranking(scores, WIDTHS)
+    if inside > len(other) or size - inside > 15 - len(other):
+        with pytest.raises(ValueError, match="are asked for where there are"):
+            with_overlap(ranks, other, size, share)
+        return
+    found = with_overlap(ranks, other, size, share)
+    assert (len(found), len(found.intersection(other))) == (size, inside)
+    for part in (other.selected, ~other.selected):
+        taken, left = scores[part & found.selected], scores[part & ~found.selected]
+        assert not len(taken) or not len(left) or taken.min() >= left.max()
+
+
+@given(flags, st.integers(0, 5))
+def test_random_in_layers_matches_every_layer(like, seed):
+    assert random_in_layers(like.counts(), WIDTHS, seed).counts() == like.counts()
 
 
 @given(score_lists, st.floats(min_value=0.1, max_value=100), st.sampled_from(["global", "per-layer"]))
@@ -88,7 +128,7 @@ def test_sets_of_different_models_do_not_mix():
 def test_masks_survive_a_file(tmp_path_factory, scores):
     path = tmp_path_factory.mktemp("masks") / "mask.parquet"
     chosen = top_share(scores, 30, WIDTHS)
-    write_mask(path, chosen, scores, {"set": "x"})
+    write_mask(path, chosen, [None] * 3, scores, {"set": "x"})
     read, metadata = read_mask(path)
     assert read == chosen
     assert metadata["set"] == "x"

@@ -46,7 +46,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def write_frame(path: str | Path, frame: pd.DataFrame, kind: str, metadata: dict[str, Any]) -> None:
     """Write a table with its metadata, atomically."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    note = json.dumps({"kind": kind, **metadata}, sort_keys=True)
+    note = json.dumps({**metadata, "kind": kind}, sort_keys=True)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), METADATA_KEY: note.encode()})
     with replacing(path) as partial:
         pq.write_table(table, partial)

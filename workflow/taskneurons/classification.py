@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from taskneurons.encoding import by_length, collate, target_ids, target_logits
+from taskneurons.batches import by_length, in_halves
+from taskneurons.encoding import collate, target_ids, target_logits
 from taskneurons.errors import UserError
 from taskneurons.models import LoadedModel
 from taskneurons.task import Task
@@ -58,19 +59,23 @@ def label_scores(
     inputs = shared_inputs(labels)
     rows = [(index, beginning) for index in range(len(prompts)) for beginning in inputs]
     scores = torch.zeros(len(prompts), len(labels))
-    for group in by_length([len(prompts[index]) + len(beginning) for index, beginning in rows], batch_size):
+
+    def predicted(group: list[int]) -> tuple[torch.Tensor, ...]:
         # The last token of each target is never looked at as an input: any token serves as the place to predict.
-        pairs = [(prompts[rows[at][0]], [*rows[at][1], 0]) for at in group]
+        batch = collate([(prompts[rows[at][0]], [*rows[at][1], 0]) for at in group], loaded.compute.device)
         with loaded.compute.autocast():
-            batch = collate(pairs, loaded.compute.device)
             logits = target_logits(loaded.model, batch)
         log_probabilities = torch.log_softmax(logits.float(), dim=-1).cpu()  # (N, V)
-        tables = log_probabilities.split(batch.predicts.sum(dim=1).tolist())  # one a row, (its targets, V)
-        for at, table in zip(group, tables, strict=True):
-            index, beginning = rows[at]
-            for number, label in enumerate(labels):
-                if beginning[: len(label) - 1] == label[:-1]:
-                    scores[index, number] = table[torch.arange(len(label)), torch.tensor(label)].sum()
+        return log_probabilities.split(batch.predicts.sum(dim=1).tolist())  # one a row, (its targets, V)
+
+    lengths = [len(prompts[index]) + len(beginning) for index, beginning in rows]
+    for batch in by_length(lengths, batch_size):
+        for group, tables in in_halves(batch, predicted):
+            for at, table in zip(group, tables, strict=True):
+                index, beginning = rows[at]
+                for number, label in enumerate(labels):
+                    if beginning[: len(label) - 1] == label[:-1]:
+                        scores[index, number] = table[torch.arange(len(label)), torch.tensor(label)].sum()
     if average == "mean":
         scores /= torch.tensor([len(label) for label in labels])
     return scores

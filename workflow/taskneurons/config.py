@@ -19,6 +19,9 @@ from taskneurons.templates import needed_columns
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.json"
 DEFAULT_SPLITS = {"train": "train", "validation": "validation", "test": "test"}
 
+# Where GGUF's name of an architecture is not transformers' one.
+GGUF_FAMILIES = {"gemma3": "gemma3_text", "gptneox": "gpt_neox"}
+
 Config = dict[str, Any]
 
 
@@ -51,6 +54,7 @@ def checked_config(config: Config, root: Path) -> Config:
         _check_task(key, task)
     _check_names(config["tasks"])
     _check_groups(config["overlap"]["groups"], config["tasks"])
+    _check_comparisons(config)
     return config
 
 
@@ -174,7 +178,7 @@ def _check_architecture(architecture: Config) -> None:
 
 
 def gguf_family(path: Path) -> str:
-    """The architecture that a GGUF file names in its first entry (reading the whole header would take seconds).
+    """The family of the architecture in a GGUF file's first entry (reading the whole header would take seconds).
 
     Raises:
         UserError: the file is absent or no GGUF file.
@@ -188,7 +192,7 @@ def gguf_family(path: Path) -> str:
         key = _gguf_string(file)
         file.read(4)  # the value's type: a string
         value = _gguf_string(file)
-    return value if key == "general.architecture" else "unknown"
+    return GGUF_FAMILIES.get(value, value) if key == "general.architecture" else "unknown"
 
 
 def _gguf_string(file: Any) -> str:
@@ -207,6 +211,20 @@ def _check_groups(groups: Config, tasks: Config) -> None:
                         f"config: overlap: groups: {group}: {side}: there is no task {task!r}; "
                         f"there are {', '.join(tasks)}"
                     )
+
+
+def _check_comparisons(config: Config) -> None:
+    tasks = config["faithfulness"]["tasks"]
+    for task in [] if tasks == "all" else tasks:
+        if task not in config["tasks"]:
+            raise UserError(
+                f"config: faithfulness: tasks: there is no task {task!r}; there are {', '.join(config['tasks'])}"
+            )
+    rules = config["damage"]["rules"]
+    for rule, percents in config["damage"]["scored"].items():
+        for k in percents:
+            if k not in rules.get(rule, []):
+                raise UserError(f"config: damage: scored: {rule} {k:g} is not among damage.rules: add it there too")
 
 
 def data_settings(task: Config, split: str) -> Config:

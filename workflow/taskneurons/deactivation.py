@@ -1,13 +1,15 @@
 """Switching neurons off: their outputs ω are set to zero while a block runs (section 2 of the paper)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from taskneurons.feed_forward import readers, widths
+from taskneurons.feed_forward import Place, blocks, visiting_outputs, widths
 from taskneurons.neuron_set import NeuronSet
 
 
@@ -20,23 +22,55 @@ def deactivated(model: PreTrainedModel, neurons: NeuronSet | None) -> Iterator[N
     Raises:
         ValueError: the set belongs to a model of another shape.
     """
-    handles = []
-    try:
-        if neurons is not None:
-            if neurons.widths != tuple(widths(model)):
-                raise ValueError(f"the neurons are of layers {neurons.widths}, the model has {tuple(widths(model))}")
-            for reader, flags in zip(readers(model), neurons.by_layer(), strict=True):
-                if flags.any():
-                    off = torch.from_numpy(flags).to(reader.weight.device)  # (d_ff,)
-                    handles.append(reader.register_forward_pre_hook(_switch_off(off)))
+    if neurons is None:
         yield
+        return
+    if neurons.widths != tuple(widths(model)):
+        raise ValueError(f"the neurons are of layers {neurons.widths}, the model has {tuple(widths(model))}")
+    ends = np.cumsum([block.width for block in blocks(model)])
+    off = [torch.from_numpy(flags) for flags in np.split(neurons.selected, ends[:-1])]  # (d_ff,) of each block
+    some = [bool(flags.any()) for flags in off]
+
+    def switch_off(place: Place, omega: torch.Tensor) -> torch.Tensor:
+        if not some[place.block]:
+            return omega
+        off[place.block] = off[place.block].to(omega.device)
+        return omega.masked_fill(off[place.block], 0)
+
+    with visiting_outputs(model, switch_off):
+        yield
+
+
+@contextmanager
+def deactivated_by_row(model: PreTrainedModel, neurons: Sequence[int]) -> Iterator[None]:
+    """Run the block with another neuron switched off in each row of the batch: row r loses `neurons[r]`.
+
+    Args:
+        neurons: the place of one neuron a row, among all neurons of the model.
+    """
+    ends = np.cumsum([block.width for block in blocks(model)])
+    of_block = np.searchsorted(ends, neurons, side="right")
+    columns = np.asarray(neurons) - (ends - [block.width for block in blocks(model)])[of_block]
+    tokens = 0
+
+    def count_tokens(module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
+        nonlocal tokens
+        tokens = options["input_ids"].shape[1]
+
+    def switch_off(place: Place, omega: torch.Tensor) -> torch.Tensor:
+        rows = np.flatnonzero(of_block == place.block)
+        if not len(rows):
+            return omega
+        # Which row each token belongs to, as a column beside ω's rows: tokens of other rows keep the neuron.
+        flat = omega.reshape(-1, omega.shape[-1]).clone()
+        which = torch.arange(len(flat), device=omega.device) if place.tokens is None else place.tokens
+        for row in rows:
+            flat[which // tokens == row, columns[row]] = 0
+        return flat.reshape(omega.shape)
+
+    handle = model.register_forward_pre_hook(count_tokens, with_kwargs=True)
+    try:
+        with visiting_outputs(model, switch_off):
+            yield
     finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _switch_off(off: torch.Tensor):  # type: ignore[no-untyped-def]
-    def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return (inputs[0].masked_fill(off, 0), *inputs[1:])  # ω: (B, T, d_ff)
-
-    return hook
+        handle.remove()

@@ -102,16 +102,16 @@ class Batch:
 
     Attributes:
         input_ids, attention_mask: (B, T).
-        predicts: bool (B, T), True where the next token is a target token; N of them.
         targets: (N,), the target tokens.
         rows: (N,), the row of each target token.
+        predicts: bool (B, T) on the CPU, True where the next token is a target token; N of them.
     """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
-    predicts: torch.Tensor
     targets: torch.Tensor
     rows: torch.Tensor
+    predicts: torch.Tensor
 
 
 def collate(pairs: Sequence[tuple[list[int], list[int]]], device: torch.device) -> Batch:
@@ -131,7 +131,9 @@ def collate(pairs: Sequence[tuple[list[int], list[int]]], device: torch.device) 
         predicts[row, first - 1 : len(ids) - 1] = True
         targets += ids[first:]
     rows = predicts.nonzero()[:, 0]
-    return Batch(*(t.to(device) for t in (input_ids, attention, predicts, torch.tensor(targets), rows)))
+    return Batch(
+        input_ids.to(device), attention.to(device), torch.tensor(targets).to(device), rows.to(device), predicts
+    )
 
 
 def target_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -139,6 +141,7 @@ def target_logits(model: nn.Module, batch: Batch) -> torch.Tensor:
     return model(
         input_ids=batch.input_ids,
         attention_mask=batch.attention_mask,
+        # On the CPU: as an index it fits whatever device the last layer is on.
         logits_to_keep=batch.predicts,
         use_cache=False,
     ).logits
@@ -149,10 +152,4 @@ def sample_losses(model: nn.Module, batch: Batch, reduction: str = "mean") -> to
     logits = at_least_float32(target_logits(model, batch))
     losses = nn.functional.cross_entropy(logits, batch.targets, reduction="none")  # (N,)
     totals = losses.new_zeros(len(batch.input_ids)).index_add(0, batch.rows, losses)
-    return totals if reduction == "sum" else totals / batch.predicts.sum(dim=1)
-
-
-def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Batches of indices of similar length, the longest first."""
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return totals if reduction == "sum" else totals / batch.predicts.sum(dim=1).to(totals.device)

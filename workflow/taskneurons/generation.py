@@ -6,7 +6,7 @@ from typing import Any, cast
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 
-from taskneurons.encoding import by_length
+from taskneurons.batches import by_length, in_halves
 from taskneurons.models import LoadedModel
 
 
@@ -19,7 +19,8 @@ def generate(loaded: LoadedModel, prompts: Sequence[list[int]], max_new_tokens: 
     """
     end = loaded.tokenizer.eos_token_id
     texts = [""] * len(prompts)
-    for rows in by_length([len(prompt) for prompt in prompts], batch_size):
+
+    def continued(rows: list[int]) -> list[list[int]]:
         longest = max(len(prompts[row]) for row in rows)
         ids = torch.full((len(rows), longest), end)
         attention = torch.zeros_like(ids)
@@ -41,9 +42,13 @@ def generate(loaded: LoadedModel, prompts: Sequence[list[int]], max_new_tokens: 
                 eos_token_id=end,
                 pad_token_id=end,
             )
-        for row, new in zip(rows, output[:, longest:].tolist(), strict=True):
-            answer = new[: new.index(end)] if end in new else new
-            texts[row] = str(loaded.tokenizer.decode(answer, skip_special_tokens=True)).strip()
+        return output[:, longest:].tolist()
+
+    for batch in by_length([len(prompt) for prompt in prompts], batch_size):
+        for rows, output in in_halves(batch, continued):
+            for row, new in zip(rows, output, strict=True):
+                answer = new[: new.index(end)] if end in new else new
+                texts[row] = str(loaded.tokenizer.decode(answer, skip_special_tokens=True)).strip()
     return texts
 
 

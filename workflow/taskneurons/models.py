@@ -23,10 +23,19 @@ if not sys.stderr.isatty():
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and how precisely a model computes: fp32 weights, and autocast where the compute dtype is narrower."""
+    """Where and how precisely a model computes: autocast where the compute dtype is narrower than float32.
+
+    Attributes:
+        device: the device of the inputs, and of the whole model unless it is spread.
+        dtype: of the computation.
+        weights: dtype in which the weights are held.
+        spread: the layers are distributed over all CUDA devices.
+    """
 
     device: torch.device
     dtype: torch.dtype
+    weights: torch.dtype = torch.float32
+    spread: bool = False
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context in which to run the model."""
@@ -41,19 +50,31 @@ def start_compute(settings: dict[str, Any]) -> Compute:
     """Set the number of threads and choose device and dtype.
 
     Args:
-        settings: `threads`, `device` ("auto", "cpu", "cuda", …) and `dtype` ("auto", "float32", "bfloat16"); auto is
-            bfloat16 where the device has matrix units for it, float32 elsewhere.
+        settings: `threads`, `device` ("auto", "cpu", "cuda", …, or "spread": all CUDA devices together) and `dtype`
+            ("auto", "float32", "bfloat16", "float16"); auto is bfloat16 where the device has matrix units for it,
+            float32 elsewhere. `weights` is "float32" or "compute", the dtype of the computation.
+
+    Raises:
+        UserError: the device is not there.
     """
     torch.set_num_threads(settings["threads"])
-    device = torch.device(
-        settings["device"] if settings["device"] != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    )
+    name, spread = settings["device"], settings["device"] == "spread"
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device("cuda:0" if spread else name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"compute.device is {settings['device']}, but PyTorch sees {torch.cuda.device_count()} CUDA devices here"
+        )
     if settings["dtype"] == "auto":
-        return Compute(device, torch.bfloat16 if _native_bfloat16(device) else torch.float32)
-    return Compute(device, getattr(torch, settings["dtype"]))
+        dtype = torch.bfloat16 if native_bfloat16(device) else torch.float32
+    else:
+        dtype = getattr(torch, settings["dtype"])
+    return Compute(device, dtype, dtype if settings["weights"] == "compute" else torch.float32, spread)
 
 
-def _native_bfloat16(device: torch.device) -> bool:
+def native_bfloat16(device: torch.device) -> bool:
+    """Whether the device has matrix units for bfloat16: Tensor Cores, or AMX on a CPU."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # On a CPU that has AVX-512's bfloat16 instructions but no AMX units, bfloat16 was measured slower than float32
@@ -114,12 +135,18 @@ def read_identity(path: str | Path) -> dict[str, Any]:
 
 
 def load_model(path: str | Path, settings: dict[str, Any]) -> LoadedModel:
-    """Load a model artifact for the step at hand, with float32 weights; `settings` as for `start_compute`."""
+    """Load a model artifact for the step at hand; `settings` as for `start_compute`."""
     identity = read_identity(path)
     compute = start_compute(settings)
     feed_forward(identity["model_type"])
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
-    nn.Module.to(model, compute.device)
+    where = {"device_map": "balanced"} if compute.spread else {}
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=compute.weights, local_files_only=True, **where)
+    if compute.spread:
+        # accelerate moves every input to the first device; as an index of the last layer's states it must stay free.
+        hook: Any = model._hf_hook
+        hook.skip_keys = [*(model._skip_keys_device_placement or []), "logits_to_keep"]
+    else:
+        nn.Module.to(model, compute.device)
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer in {path} has no end-of-text token, which ends every target: set one")

@@ -17,7 +17,7 @@ class NeuronSet:
 
     Attributes:
         selected: bool (n_neurons,), all layers one after the other from the bottom up.
-        widths: neurons of each layer; they add up to n_neurons.
+        widths: neurons of each layer, of all its experts together; they add up to n_neurons.
     """
 
     selected: np.ndarray
@@ -49,6 +49,11 @@ class NeuronSet:
         self._same_model(other)
         return NeuronSet(self.selected & other.selected, self.widths)
 
+    def difference(self, other: "NeuronSet") -> "NeuronSet":
+        """The neurons that are not in the other set."""
+        self._same_model(other)
+        return NeuronSet(self.selected & ~other.selected, self.widths)
+
     def jaccard(self, other: "NeuronSet") -> float:
         """|A ∩ B| / |A ∪ B|, 0 to 1; 1 for two empty sets."""
         joined = len(self.union(other))
@@ -69,6 +74,42 @@ def union_of(sets: Sequence[NeuronSet]) -> NeuronSet:
     for other in others:
         first = first.union(other)
     return first
+
+
+def intersection_of(sets: Sequence[NeuronSet]) -> NeuronSet:
+    """The intersection of one or more sets."""
+    first, *others = sets
+    for other in others:
+        first = first.intersection(other)
+    return first
+
+
+def shared_core(sets: Sequence[NeuronSet], share: float) -> NeuronSet:
+    """The neurons that are in at least `share` % of the sets."""
+    members = np.sum([neurons.selected for neurons in sets], axis=0)
+    # Compared as whole numbers: a share of 100 % of 12 sets must not turn on how 12 · 100 / 100 rounds.
+    return NeuronSet(members * 100 >= share * len(sets) - 1e-9, sets[0].widths)
+
+
+def with_overlap(ranks: np.ndarray, other: NeuronSet, size: int, share: float) -> NeuronSet:
+    """The best `size` neurons by rank of which `share` % (to the nearest) are in `other` and the rest are not.
+
+    For experiments on how much two tasks' neurons may overlap.
+
+    Args:
+        ranks: (n_neurons,), 0 the best.
+
+    Raises:
+        ValueError: there are too few neurons inside or outside `other`.
+    """
+    inside = int(np.floor(size * share / 100 + 0.5))
+    selected = np.zeros(len(ranks), dtype=bool)
+    for flags, number in ((other.selected, inside), (~other.selected, size - inside)):
+        places = np.flatnonzero(flags)
+        if number > len(places):
+            raise ValueError(f"{number} neurons are asked for where there are {len(places)}")
+        selected[places[np.argsort(ranks[places], kind="stable")[:number]]] = True
+    return NeuronSet(selected, other.widths)
 
 
 def chance_jaccard(first: int, second: int, total: int) -> float:
@@ -109,25 +150,65 @@ def top_share(scores: np.ndarray, percent: float, widths: tuple[int, ...], scope
     return best(ranking(scores, widths, scope), percent, widths, scope)
 
 
-def random_set(size: int, widths: tuple[int, ...], seed: int | list[int]) -> NeuronSet:
+def random_set(size: int, widths: Sequence[int], seed: int | list[int]) -> NeuronSet:
     """`size` neurons drawn without replacement from all layers; `seed` is whatever numpy takes as one."""
-    total = sum(widths)
-    chosen = np.random.default_rng(seed).choice(total, size=size, replace=False)
-    selected = np.zeros(total, dtype=bool)
-    selected[chosen] = True
+    selected = np.zeros(sum(widths), dtype=bool)
+    selected[np.random.default_rng(seed).choice(len(selected), size=size, replace=False)] = True
     return NeuronSet(selected, tuple(widths))
 
 
-def neuron_index(widths: Sequence[int]) -> pd.DataFrame:
-    """The columns layer and neuron of every neuron, in the order of the flags."""
-    layers = np.repeat(np.arange(len(widths)), widths)
-    neurons = np.concatenate([np.arange(width) for width in widths])
-    return pd.DataFrame({"layer": layers.astype("int32"), "neuron": neurons.astype("int32")})
+def random_in_layers(counts: Sequence[int], widths: Sequence[int], seed: int | list[int]) -> NeuronSet:
+    """`counts[l]` neurons drawn without replacement from each layer l."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    for count, width in zip(counts, widths, strict=True):
+        flags = np.zeros(width, dtype=bool)
+        flags[rng.choice(width, size=count, replace=False)] = True
+        layers.append(flags)
+    return NeuronSet(np.concatenate(layers), tuple(widths))
 
 
-def write_mask(path: str | Path, neurons: NeuronSet, scores: np.ndarray | None, metadata: dict[str, Any]) -> None:
-    """Write a mask: one row a selected neuron with layer, neuron, score and rank (1 = largest; null if random)."""
-    frame = neuron_index(neurons.widths)[neurons.selected].reset_index(drop=True)
+Experts = Sequence[int | None]  # the number of experts of each layer; None for a dense layer
+
+
+def neuron_index(widths: Sequence[int], experts: Experts | None = None) -> pd.DataFrame:
+    """The columns layer, expert (null in dense layers) and neuron of every neuron, in the order of the flags.
+
+    In a layer of several experts the neurons come expert by expert, and `neuron` counts within the expert.
+
+    Args:
+        widths: neurons of each layer, of all its experts together.
+        experts: the number of experts of each layer, None for a dense one; not given, all are dense.
+    """
+    parts = []
+    for layer, (width, number) in enumerate(zip(widths, experts or [None] * len(widths), strict=True)):
+        each = width // (number or 1)
+        part = pd.DataFrame({"layer": layer, "expert": pd.array([None] * width, "Int32"), "neuron": np.arange(width)})
+        if number is not None:
+            part["expert"] = pd.array(np.arange(width) // each, "Int32")
+            part["neuron"] %= each
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True).astype({"layer": "int32", "neuron": "int32"})
+
+
+def neuron_places(frame: pd.DataFrame, widths: Sequence[int], experts: Experts) -> np.ndarray:
+    """The places among all neurons of the rows of a frame with the columns of `neuron_index`."""
+    starts = np.cumsum(widths) - widths
+    each = np.array([width // (number or 1) for width, number in zip(widths, experts, strict=True)])
+    layer, expert = frame["layer"].to_numpy(), frame["expert"].fillna(0).to_numpy(dtype=int)
+    return starts[layer] + expert * each[layer] + frame["neuron"].to_numpy()
+
+
+def write_mask(
+    path: str | Path, neurons: NeuronSet, experts: Experts, scores: np.ndarray | None, metadata: dict[str, Any]
+) -> None:
+    """Write a mask: one row a selected neuron with layer, expert, neuron, score and rank (1 = largest; null if random).
+
+    Args:
+        experts: the number of experts of each layer, None for dense layers.
+        scores: (n_neurons,); None for random sets.
+    """
+    frame = neuron_index(neurons.widths, experts)[neurons.selected].reset_index(drop=True)
     if scores is None:
         frame["score"] = pd.Series([None] * len(frame), dtype="Float64")
         frame["rank"] = pd.Series([None] * len(frame), dtype="Int64")
@@ -135,14 +216,13 @@ def write_mask(path: str | Path, neurons: NeuronSet, scores: np.ndarray | None, 
         frame["score"] = scores[neurons.selected]
         frame["rank"] = frame["score"].rank(ascending=False, method="first").astype("Int64")
         frame = frame.sort_values("rank").reset_index(drop=True)
-    write_frame(path, frame, "mask", {**metadata, "widths": list(neurons.widths)})
+    write_frame(path, frame, "mask", {**metadata, "widths": list(neurons.widths), "experts": list(experts)})
 
 
 def read_mask(path: str | Path) -> tuple[NeuronSet, dict[str, Any]]:
     """The neuron set of a mask file and the file's metadata; raises UserError as `read_frame` does."""
     frame, metadata = read_frame(path, "mask")
     widths = tuple(metadata["widths"])
-    starts = np.cumsum(widths) - widths
     selected = np.zeros(sum(widths), dtype=bool)
-    selected[starts[frame["layer"].to_numpy()] + frame["neuron"].to_numpy()] = True
+    selected[neuron_places(frame, widths, metadata["experts"])] = True
     return NeuronSet(selected, widths), metadata

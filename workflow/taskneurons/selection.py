@@ -13,8 +13,9 @@ def main(arguments: argparse.Namespace) -> None:
     frame, made = read_frame(arguments.scores, "scores")
     scores = frame["score"].to_numpy()
     neurons = top_share(scores, spec["k"], tuple(made["widths"]), spec["scope"])
-    metadata = {"spec": spec, "set": made["task"], "model": made["model"], "data_hash": made["data_hash"]}
-    write_mask(arguments.out, neurons, scores, metadata)
+    name = {"set": made["task"], "rule": "global" if spec["scope"] == "global" else "per-layer", "k": spec["k"]}
+    metadata = {"spec": spec, **name, "model": made["model"], "data_hash": made["data_hash"]}
+    write_mask(arguments.out, neurons, made["experts"], scores, metadata)
 
 
 if __name__ == "__main__":
