@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 RUN ?= smollm2-135m
 WEIGHTS := resources/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: run test check weights publish pins
+.PHONY: run test check bench weights publish pins
 
 run: $(READY)
 	$(BIN)/snakemake
@@ -21,6 +21,10 @@ check: $(READY)
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+
+# Times and memory, against the bound and the rivals: benchmarks/results/<name>.json.
+bench: $(READY)
+	$(BIN)/python benchmarks/attribution.py
 
 $(READY): envs/constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

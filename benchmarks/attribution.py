@@ -1,0 +1,190 @@
+"""Cost of the attribution scores: against the bound that they cannot go below, and against captum.
+
+The bound is the same model's own graph: forward with the vocabulary head at target positions and the backward of
+activations, without scoring. captum's LayerGradientXActivation gets the same loss function on the same frozen model:
+all layers in one call (captum-list), layer by layer (captum-layers), and all layers with the head at all positions,
+as it is used without more ado (captum-as-used).
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from captum.attr import LayerGradientXActivation
+from torch.nn.functional import cross_entropy
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from common import in_fresh_process, print_memory_of, row, seconds, timed, write_results
+from taskneurons.attribution import Pair, attribute, neuron_outputs
+from taskneurons.encoding import collate, sample_losses
+from taskneurons.exact_ablation import loss_changes, sampled_neurons
+from taskneurons.feed_forward import blocks, widths
+from taskneurons.models import Compute, LoadedModel, native_bfloat16
+from taskneurons.neuron_set import neuron_index, top_share
+
+CPU = torch.device("cpu")
+GEOMETRY = {
+    "family": "llama",
+    "layers": 8,
+    "d": 512,
+    "d_ff": 1376,
+    "vocabulary": 8192,
+    "batch": 16,
+    "tokens": 128,
+    "targets": 16,
+}
+SMALL = {**GEOMETRY, "layers": 2, "d": 64, "d_ff": 172, "vocabulary": 512, "tokens": 16, "targets": 4}
+
+
+def build(geometry: dict[str, Any], dtype: torch.dtype = torch.float32) -> LoadedModel:
+    """A Llama of random weights, frozen."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=geometry["vocabulary"],
+        hidden_size=geometry["d"],
+        intermediate_size=geometry["d_ff"],
+        num_hidden_layers=geometry["layers"],
+        num_attention_heads=geometry["d"] // 64,
+    )
+    model = LlamaForCausalLM(config).eval().requires_grad_(False)
+    return LoadedModel(model, None, {}, Compute(CPU, dtype))
+
+
+def examples(geometry: dict[str, Any], number: int) -> list[Pair]:
+    """Random token ids: prompts and targets."""
+    ids = np.random.default_rng(0).integers(geometry["vocabulary"], size=(number, geometry["tokens"])).tolist()
+    split = geometry["tokens"] - geometry["targets"]
+    return [(row[:split], row[split:]) for row in ids]
+
+
+def ours(loaded: LoadedModel, pairs: list[Pair]) -> Any:
+    """Scores of all neurons, as the workflow makes them."""
+    settings = {"aggregation": "sample", "loss": "mean", "batch_size": GEOMETRY["batch"], "batch_tokens": 1 << 20}
+    return attribute(loaded, pairs, settings, np.zeros((0, len(pairs))), None)
+
+
+def bound(loaded: LoadedModel, pairs: list[Pair]) -> Any:
+    """Forward and activation-only backward, without scoring."""
+    with neuron_outputs(loaded.model) as outputs:
+        total = sample_losses(loaded.model, collate(pairs, CPU)).sum()
+        return torch.autograd.grad(total, outputs[0][1])
+
+
+def losses_with_full_head(model: PreTrainedModel, pairs: list[Pair]) -> torch.Tensor:
+    """L of each sample with logits at all positions."""
+    batch = collate(pairs, CPU)
+    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
+    losses = cross_entropy(logits[batch.predicts], batch.targets, reduction="none")
+    return losses.new_zeros(len(pairs)).index_add(0, batch.rows, losses) / batch.predicts.sum(dim=1)
+
+
+def captum_list(loaded: LoadedModel, pairs: list[Pair], losses: Callable[..., torch.Tensor] | None = None) -> Any:
+    """captum on all layers at once."""
+    losses = losses or (lambda model, pairs: sample_losses(model, collate(pairs, CPU)))
+    captum = LayerGradientXActivation(
+        lambda ids: losses(loaded.model, pairs), [block.module for block in blocks(loaded.model)]
+    )
+    return captum.attribute(collate(pairs, CPU).input_ids, attribute_to_layer_input=True)
+
+
+def captum_layers(loaded: LoadedModel, pairs: list[Pair]) -> Any:
+    """captum on one layer after the other."""
+    for block in blocks(loaded.model):
+        captum = LayerGradientXActivation(lambda ids: sample_losses(loaded.model, collate(pairs, CPU)), block.module)
+        captum.attribute(collate(pairs, CPU).input_ids, attribute_to_layer_input=True)
+
+
+MEASURED = {
+    "ours": (GEOMETRY, 16, ours),
+    "bound": (GEOMETRY, 16, bound),
+    "captum-list": (GEOMETRY, 16, captum_list),
+    "100-samples": (SMALL, 100, ours),
+    "10000-samples": (SMALL, 10000, ours),
+}
+
+
+def measure(what: str) -> None:
+    """Print the memory of one rival, in a process of its own."""
+    geometry, number, work = MEASURED[what]
+    loaded, pairs = build(geometry), examples(geometry, number)
+    print_memory_of(lambda: work(loaded, pairs))
+
+
+def time_rows() -> list[dict[str, Any]]:
+    loaded, pairs = build(GEOMETRY), examples(GEOMETRY, GEOMETRY["batch"])
+    own = partial(ours, loaded, pairs)
+    layers = GEOMETRY["layers"]
+    return [
+        timed("time/bound", 1.05, own, partial(bound, loaded, pairs)),
+        timed("time/captum-list", 1.05, own, partial(captum_list, loaded, pairs)),
+        timed("time/captum-layers", 1 / (0.65 * layers), own, partial(captum_layers, loaded, pairs)),
+        timed("time/captum-as-used", None, own, partial(captum_list, loaded, pairs, losses_with_full_head)),
+    ]
+
+
+def linear_row() -> dict[str, Any]:
+    """Seconds a sample at 10,000 samples over those at 1,000."""
+    loaded, pairs = build(SMALL), examples(SMALL, 10000)
+    ours(loaded, pairs[:1000])
+    times = [
+        (seconds(lambda: ours(loaded, pairs)) / 10000, seconds(lambda: ours(loaded, pairs[:1000])) / 1000)
+        for _ in range(3)
+    ]
+    ratio = median(many / few for many, few in times)
+    many, few = (median(column) for column in zip(*times, strict=True))
+    return row("time/linear", 1.05, ratio, many, few, "s a sample", geometry=SMALL)
+
+
+def bfloat16_rows() -> list[dict[str, Any]]:
+    """Time in bfloat16 over float32, a goal where the CPU has units for it; and the overlap of the top 10 %."""
+    narrow, wide, pairs = build(GEOMETRY, torch.bfloat16), build(GEOMETRY), examples(GEOMETRY, GEOMETRY["batch"])
+    sizes = tuple(widths(wide.model))
+    top = [top_share(ours(model, pairs).score, 10, sizes) for model in (narrow, wide)]
+    goal = 0.5 if native_bfloat16(CPU) else None
+    time = timed("time/bf16-over-fp32", goal, partial(ours, narrow, pairs), partial(ours, wide, pairs))
+    jaccard = top[0].jaccard(top[1])
+    return [time, row("jaccard/bf16-top10-with-fp32", None, jaccard, jaccard, 1.0, "Jaccard index")]
+
+
+def exact_ablation_row() -> dict[str, Any]:
+    """One example repeated over 16 ablated neurons, against one forward of it a neuron; neurons of all layers."""
+    loaded, pairs = build(GEOMETRY), examples(GEOMETRY, 1)
+    neurons = sampled_neurons(neuron_index(widths(loaded.model)), GEOMETRY["layers"], 16, seed=0)
+
+    def changes(batch_size: int) -> Any:
+        return loss_changes(
+            loaded, pairs, neurons.index.tolist(), {"loss": "mean", "batch_size": batch_size, "batch_tokens": 1 << 20}
+        )
+
+    return timed("time/exact-ablation", None, partial(changes, 16), partial(changes, 1))
+
+
+def memory_rows() -> list[dict[str, Any]]:
+    found = {what: in_fresh_process(__file__, what) for what in MEASURED}
+    rivals = (("captum-list", 1.02), ("bound", 1.25))
+    rows = [
+        row(f"memory/{rival}", goal, found["ours"] / found[rival], found["ours"], found[rival], "MiB")
+        for rival, goal in rivals
+    ]
+    many, few = found["10000-samples"], found["100-samples"]
+    return [*rows, row("memory/10000-over-100-samples", 1.05, many / few, many, few, "MiB", geometry=SMALL)]
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--measure", choices=list(MEASURED), help="only print the memory of one rival")
+    arguments = options.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.measure:
+        measure(arguments.measure)
+    else:
+        write_results(
+            "attribution",
+            GEOMETRY,
+            [*time_rows(), linear_row(), *bfloat16_rows(), exact_ablation_row(), *memory_rows()],
+        )
