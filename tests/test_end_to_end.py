@@ -15,7 +15,7 @@ from taskneurons.artifacts import read_frame, read_metadata
 from taskneurons.models import read_identity
 from taskneurons.neuron_set import read_mask
 
-TASKS = ("film_reviews", "dish_reviews", "cafe_facts", "scene_concepts")
+TASKS = ("film_reviews", "dish_reviews", "cafe_facts")
 
 
 def small_config() -> dict:
@@ -31,13 +31,27 @@ def small_config() -> dict:
     config["training"] |= {"epochs": 1, "seeds": [0, 1]}
     config["data"]["sizes"] = {"train": 40, "attribution": 6, "validation": 4, "test": 8}
     config["data"]["tokens"] = {"prompt": 128, "target": 6}
-    config["attribution"]["bootstrap"] = 5
+    config["attribution"] |= {"bootstrap": 5, "shards": 2}
+    config["stability"] = {"sizes": [1, 3], "repeats": 2, "enough": 80}
+    config["damage"] = {
+        "rules": {
+            "global": [10, 30],
+            "contrastive": [10],
+            "weight-activation": [10],
+            "shared-core": [30],
+            "random": [10],
+        },
+        "examples": 4,
+        "scored": {"contrastive": [10]},
+        "scored_examples": 3,
+    }
+    config["faithfulness"] |= {"tasks": ["film_reviews"], "examples": 2, "neurons": 10, "layers": 2, "steps": 2}
     config["selection"]["random_draws"] = 2
     config["evaluation"]["cross_task_examples"] = 5
     config["tables"]["bootstrap"] = 20
     config["overlap"] = {
         "proportions": [10, 100],
-        "groups": {"CLS-GEN": {"train": ["film_reviews"], "test": ["scene_concepts"]}},
+        "groups": {"CLS-GEN": {"train": ["film_reviews"], "test": ["cafe_facts"]}},
     }
     return config
 
@@ -76,8 +90,8 @@ def test_deactivation_table(results):
         *("model", "method", "task", "metric", "value", "ci_low", "ci_high", "n_seeds", "n_draws"),
         *("paper_llama", "paper_bloom"),
     ]
-    assert len(table) == 12
-    assert list(table["task"][:4]) == ["FilmReviews", "DishReviews", "CafeFacts", "SceneConcepts"]
+    assert len(table) == 9
+    assert list(table["task"][:3]) == ["FilmReviews", "DishReviews", "CafeFacts"]
     assert table.loc[:, "value":"n_draws"].notna().all().all()
     assert set(table["n_seeds"]) == {2}
     assert dict(table.groupby("method")["n_draws"].first()) == {
@@ -91,7 +105,8 @@ def test_deactivation_table(results):
 def test_every_table_and_figure_is_there(results):
     tables = {path.stem for path in (results / "tables").glob("*.csv")}
     assert tables == {path.stem for path in (results / "tables").glob("*.parquet")} >= {"overlap_rate", "specificity"}
-    for figure in ("deactivation", "cross_task_deactivation", "neurons_per_layer", "jaccard"):
+    drawn = ("deactivation", "cross_task_deactivation", "neurons_per_layer", "jaccard")
+    for figure in (*drawn, "selection_damage", "faithfulness", "stability"):
         for suffix in ("svg", "png"):
             assert (results / "figures" / f"{figure}.{suffix}").stat().st_size > 1000
     page = (results / "report.html").read_text()

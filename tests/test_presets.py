@@ -11,12 +11,16 @@ import yaml
 from conftest import ROOT
 
 
+def project_copy(folder):
+    for name in ("workflow", "profiles", "envs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+
+
 @pytest.mark.parametrize("preset", ["smollm2-135m", "real-smoke"])
 def test_no_embedded_task_is_in_a_presets_dag(preset, tmp_path):
-    for name in ("workflow", "profiles", "envs"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
+    project_copy(tmp_path)
     options = ["--configfile", f"workflow/presets/{preset}.yaml"]
     if preset == "real-smoke":  # its model is a local folder: an empty one of the right family will do for a dry-run
         (tmp_path / "models" / "stories260K").mkdir(parents=True)
@@ -31,3 +35,14 @@ def test_no_embedded_task_is_in_a_presets_dag(preset, tmp_path):
     assert output.count("rule multitask:") == 1
     for task in yaml.safe_load((ROOT / "workflow/presets/paper-tasks.yaml").read_text()):
         assert f"data/{task}/train.parquet" in output
+
+
+def test_the_full_grid_is_the_embedded_suite(tmp_path):
+    """tiny-full has no tasks of its own: it is merged into config.yaml."""
+    project_copy(tmp_path)
+    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run"]
+    command += ["--configfile", "workflow/presets/tiny-full.yaml"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    assert "results/tiny-full/masks/multitask-seed2/film_reviews/top10.parquet" in output

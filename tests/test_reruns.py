@@ -30,17 +30,26 @@ SCORE_TABLES = {
 }
 MASK_TABLES = {"table_jaccard", "table_neurons_per_layer"}
 FROM_SCORE_TABLES = {"figure_deactivation", "figure_cross_task_deactivation", "report"}
+DAMAGE_TABLE = {"table_selection_damage", "figure_selection_damage", "report"}
+DAMAGED = {"damage", *DAMAGE_TABLE}
+COMPARED = {"comparative_selection", *DAMAGED}
+STABILITY = {"table_stability", "figure_stability", "report"}
+FAITHFULNESS_TABLE = {"table_faithfulness", "figure_faithfulness", "report"}
+FAITHFULNESS = {"faithfulness", *FAITHFULNESS_TABLE}
 FROM_MASK_TABLES = {"figure_jaccard", "figure_neurons_per_layer", "report"}
-EVALUATED = {"evaluation", *SCORE_TABLES, *FROM_SCORE_TABLES}
-SELECTED = {"selection", "random_selection", *MASK_TABLES, *FROM_MASK_TABLES, *EVALUATED}
-SCORED = {"attribution", "table_overlap_rate", *SELECTED}
-TRAINED = {"multitask", *SCORED}
+EVALUATED = {"evaluation", *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
+SELECTED = {"selection", "random_selection", *MASK_TABLES, *FROM_MASK_TABLES, *EVALUATED, *DAMAGED}
+FROM_SCORES = {"table_overlap_rate", *SELECTED, *COMPARED, *STABILITY}
+SCORED = {"attribution", *FROM_SCORES}
+TRAINED = {"multitask", "activations", *SCORED, *FAITHFULNESS}
 BASE = {"base_model", "table_zero_shot", *TRAINED}
 DATA = {"prepare_data", "table_zero_shot", *TRAINED}
-TESTED = {"prepare_data", "table_zero_shot", *EVALUATED}
-NAMED = {"table_zero_shot", *SCORE_TABLES, *FROM_SCORE_TABLES}
+TESTED = {"prepare_data", "table_zero_shot", *EVALUATED, *DAMAGED}
+ATTRIBUTED = {"prepare_data", "activations", *SCORED, *FAITHFULNESS}
+NAMED = {"table_zero_shot", *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
 WITH_MODEL = {"table_deactivation", "table_deactivation_means", "table_zero_shot"}
-SHOWN = {*NAMED, *MASK_TABLES, *FROM_MASK_TABLES}
+SHOWN = {*NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE}
+ON_MODELS = {"activations", *SCORED, *FAITHFULNESS}
 EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
 PRETRAIN = "model.source.pretrain"
@@ -55,7 +64,8 @@ MATRIX = {
     "compute.device": ("embedded", "auto", BASE),
     "compute.dtype": ("embedded", "bfloat16", BASE),
     "compute.training_threads": ("embedded", 1, BASE),
-    "compute.inference_threads": ("embedded", 2, {*SCORED, "table_zero_shot"}),
+    "compute.inference_threads": ("embedded", 2, {*ON_MODELS, "table_zero_shot"}),
+    "compute.inference_weights": ("embedded", "compute", {*ON_MODELS, "table_zero_shot"}),
     "model.name": ("embedded", "other", {*WITH_MODEL, "figure_deactivation", "report"}),
     f"{PRETRAIN}.documents_per_task": ("embedded", 7, {"pretraining_text", *BASE}),
     f"{PRETRAIN}.vocabulary": ("embedded", 999, BASE),
@@ -76,7 +86,7 @@ MATRIX = {
     "model.source.path": ("folder", "{other}/model", BASE),
     "model.source.gguf": ("gguf", "{other}/model.gguf", BASE),
     "tasks.*.name": ("embedded", "Other", SHOWN - {"table_deactivation_means"}),
-    "tasks.*.family": ("embedded", "other", {"table_specificity", "report"}),
+    "tasks.*.family": ("embedded", "other", {"table_specificity", *COMPARED}),
     "tasks.*.counterpart": ("embedded", None, {*WITH_MODEL, "figure_deactivation", "report"}),
     "tasks.*.prompt": ("embedded", "{review} so :", DATA),
     "tasks.*.target": ("hub", "text", DATA),
@@ -88,21 +98,21 @@ MATRIX = {
     "tasks.*.source.hub.revision": ("hub", "v2", DATA),
     "tasks.*.source.hub.references": ("hub", "label", DATA),
     "tasks.*.source.hub.splits.train": ("hub", "other", DATA),
-    "tasks.*.source.hub.splits.validation": ("hub", "other", {"prepare_data", *SCORED, "table_zero_shot"}),
+    "tasks.*.source.hub.splits.validation": ("hub", "other", {*ATTRIBUTED, "table_zero_shot", *TESTED}),
     "tasks.*.source.hub.splits.test": ("hub", "other", TESTED),
     "tasks.*.source.local.path": ("local", "second", DATA),
     "tasks.*.source.local.references": ("local", "label", DATA),
     "tasks.*.source.local.splits.train": ("local", "test", DATA),
-    "tasks.*.source.local.splits.validation": ("local", "test", {"prepare_data", *SCORED, "table_zero_shot"}),
+    "tasks.*.source.local.splits.validation": ("local", "test", {*ATTRIBUTED, "table_zero_shot", *TESTED}),
     "tasks.*.source.local.splits.test": ("local", "validation", TESTED),
     "tasks.*.sizes.train": ("own", 11, {"prepare_data", *TRAINED}),
-    "tasks.*.sizes.attribution": ("own", 11, {"prepare_data", *SCORED}),
+    "tasks.*.sizes.attribution": ("own", 11, ATTRIBUTED),
     "tasks.*.sizes.validation": ("own", 11, set()),
     "tasks.*.sizes.test": ("own", 11, TESTED),
     "tasks.*.tokens.prompt": ("own", 11, DATA),
     "tasks.*.tokens.target": ("own", 11, DATA),
     "data.sizes.train": ("embedded", 11, {"prepare_data", *TRAINED}),
-    "data.sizes.attribution": ("embedded", 11, {"prepare_data", *SCORED}),
+    "data.sizes.attribution": ("embedded", 11, ATTRIBUTED),
     "data.sizes.validation": ("embedded", 11, set()),  # no step of the main job reads the validation split yet
     "data.sizes.test": ("embedded", 11, TESTED),
     "data.tokens.prompt": ("embedded", 11, DATA),
@@ -114,16 +124,33 @@ MATRIX = {
     "training.warmup": ("embedded", 0.5, TRAINED),
     "training.weight_decay": ("embedded", 0.5, TRAINED),
     "training.max_gradient_norm": ("embedded", 0.5, TRAINED),
-    "attribution.model": ("embedded", "base", SCORED),
-    "attribution.aggregation": ("embedded", "token", SCORED),
-    "attribution.loss": ("embedded", "sum", SCORED),
-    "attribution.batch_size": ("embedded", 9, SCORED),
+    "attribution.model": ("embedded", "base", {"activations", *SCORED}),
+    "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS}),
+    "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS}),
+    "attribution.batch_size": ("embedded", 9, ON_MODELS),
+    "attribution.batch_tokens": ("embedded", 9999, ON_MODELS),
+    "attribution.shards": ("embedded", 2, {"attribution_shard", "merge_attribution", *FROM_SCORES}),
     "attribution.bootstrap": ("embedded", 9, SCORED),
-    "selection.k": ("embedded", 20, SELECTED),
-    "selection.scope": ("embedded", "per-layer", {"table_overlap_rate", *SELECTED}),
-    "selection.random_draws": ("embedded", 6, {"random_selection", *EVALUATED}),
-    "evaluation.batch_size": ("embedded", 9, {"table_zero_shot", *EVALUATED}),
-    "evaluation.label_score": ("embedded", "mean", {"table_zero_shot", *EVALUATED}),
+    "stability.sizes": ("embedded", [2, 4], SCORED),
+    "stability.repeats": ("embedded", 2, SCORED),
+    "stability.enough": ("embedded", 50, {"report"}),
+    "selection.k": ("embedded", 20, {*SELECTED, *STABILITY} - {"damage"}),
+    "selection.scope": ("embedded", "per-layer", FROM_SCORES),
+    "selection.random_draws": ("embedded", 6, {"random_selection", *EVALUATED, *DAMAGED}),
+    "selection.random_scope": ("embedded", "per-layer", {"random_selection", *EVALUATED, *DAMAGED}),
+    "selection.core_share": ("embedded", 50, COMPARED),
+    "damage.rules.*": ("embedded", [2], COMPARED),
+    "damage.examples": ("embedded", 9, DAMAGED),
+    "damage.scored.*": ("embedded", [3], DAMAGED),
+    "damage.scored_examples": ("embedded", 9, DAMAGED),
+    "faithfulness.tasks": ("embedded", ["cafe_facts"], FAITHFULNESS_TABLE),
+    "faithfulness.examples": ("embedded", 9, FAITHFULNESS),
+    "faithfulness.neurons": ("embedded", 9, FAITHFULNESS),
+    "faithfulness.layers": ("embedded", 2, FAITHFULNESS),
+    "faithfulness.steps": ("embedded", 9, FAITHFULNESS),
+    "faithfulness.top": ("embedded", 9, FAITHFULNESS_TABLE),
+    "evaluation.batch_size": ("embedded", 9, {"table_zero_shot", *EVALUATED, *DAMAGED}),
+    "evaluation.label_score": ("embedded", "mean", {"table_zero_shot", *EVALUATED, *DAMAGED}),
     "evaluation.cross_task_examples": ("embedded", 9, EVALUATED),
     "overlap.groups.*.train": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.groups.*.test": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
@@ -156,6 +183,8 @@ def embedded() -> dict:
     keys = ("film_reviews", "dish_reviews", "cafe_facts", "scene_concepts")
     config["tasks"] = {key: config["tasks"][key] for key in keys}
     config["overlap"]["groups"] = {"CLS-CLS": {"train": ["film_reviews"], "test": ["dish_reviews"]}}
+    # Few sets: every dry-run looks at all of them.
+    config["damage"]["rules"] = {"global": [3], "contrastive": [3, 10], "activation-entropy": [10], "random": [3]}
     return config
 
 
@@ -315,7 +344,7 @@ def test_an_unchanged_config_runs_nothing(workflows, starts):
     ("split", "expected"),
     [
         ("train", DATA),  # test takes no prompt that training has
-        ("attribution", {"prepare_data", "table_zero_shot", *SCORED}),
+        ("attribution", {*ATTRIBUTED, "table_zero_shot"}),
         ("test", TESTED),
         ("validation", set()),
     ],
@@ -345,9 +374,11 @@ def test_editing_a_module_runs_exactly_the_steps_that_import_it(starts, tmp_path
         file.write_text(before)
         return rules
 
-    assert would_run_after("deactivation.py", "masked_fill(off, 0)", "masked_fill(off, 0.0)") == {
+    assert would_run_after("deactivation.py", "off[place.block], 0)", "off[place.block], 0.0)") == {
         "table_zero_shot",
         *EVALUATED,
+        *DAMAGED,
+        *FAITHFULNESS,
     }
     assert would_run_after("tables/jaccard.py", '"chance"', '"by_chance"') == {
         "table_jaccard",

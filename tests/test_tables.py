@@ -16,10 +16,13 @@ from taskneurons.tables import (
     deactivation,
     deactivation_effect,
     deactivation_means,
+    faithfulness,
     jaccard,
     neurons_per_layer,
     overlap_rate,
+    selection_damage,
     specificity,
+    stability,
     zero_shot,
 )
 from taskneurons.tables.common import read_predictions, write_table
@@ -151,7 +154,7 @@ def test_masks_tables(tmp_path):
     paths = []
     for number, task in enumerate(TASKS):
         paths.append(tmp_path / f"{task}.parquet")
-        write_mask(paths[-1], random_set(8, widths, number), None, {"set": task})
+        write_mask(paths[-1], random_set(8, widths, number), [None, None], None, {"set": task})
     arguments = argparse.Namespace(spec={"tasks": TASKS}, masks=paths)
     layers = neurons_per_layer.rows(arguments)
     assert sum(row["n_neurons"] for row in layers if row["task"] == "A") == 8
@@ -209,6 +212,68 @@ def test_csv_and_parquet_hold_the_same(arguments, tmp_path):
     assert np.allclose(pd.read_csv(tmp_path / "t.csv")["value"], frame["value"], atol=0.005)
 
 
+def test_damage_by_hand(arguments, tmp_path):
+    """Two examples a task; "r" raises a's loss by 1 and 3 with a's set, c's by 0.5 with any; draws are averaged."""
+    paths = []
+    for task in TASKS:
+        rows = [("none", 0.0, "none", 0, 0, "loss", n, 1.0) for n in range(2)]
+        for masked in TASKS:
+            rise = {("a", "a"): (1, 3), ("c", "a"): (0.5, 0.5), ("c", "b"): (0.5, 0.5)}.get((task, masked), (0, 0))
+            rows += [("r", 3.0, masked, 0, 4, "loss", n, 1 + rise[n]) for n in range(2)]
+        rows += [("random", 3.0, f"random-{draw}", draw, 5, "loss", n, 1.0 + draw) for draw in (0, 1) for n in range(2)]
+        names = ["rule", "k", "masked_task", "draw", "n_neurons", "measure", "id", "value"]
+        paths.append(tmp_path / f"damage-{task}.parquet")
+        write_frame(paths[-1], pd.DataFrame(rows, columns=names), "damage", {"task": task})
+    spec = {**SPEC, "k": 10.0, "scope": "global"}
+    found = selection_damage.rows(argparse.Namespace(spec=spec, damage=paths, predictions=arguments.predictions))
+    own = cell(found, rule="r", masked_task="A", relation="own", measure="loss")
+    assert (own["value"], own["ci_low"], own["ci_high"], own["n_neurons"], own["n_test"]) == (2, 1, 3, 4, 2)
+    assert cell(found, rule="r", masked_task="A", relation="family", measure="loss")["value"] == 0
+    assert cell(found, rule="r", masked_task="A", relation="other", measure="loss")["value"] == 0.5
+    assert not [row for row in found if row["masked_task"] == "C" and row["relation"] == "family"]
+    drawn = cell(found, rule="random", masked_task="B", relation="own", measure="loss")
+    assert (drawn["value"], drawn["n_neurons"]) == (0.5, 5)
+    # The main job's predictions: A with its own set off falls from (1, 1) to (0, 0) on the two examples of the matrix.
+    assert cell(found, rule="global", masked_task="A", relation="own", measure="score")["value"] == 100
+
+
+def test_faithfulness_by_hand(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "layer": 0,
+            "expert": None,
+            "neuron": range(4),
+            "exact": [4.0, 3.0, 2.0, 1.0],
+            "good": [40.0, 30.0, 20.0, 10.0],
+            "bad": [1.0, 2.0, 3.0, 4.0],
+            "constant": [1.0, 1.0, 1.0, 1.0],
+            "swapped": [3.0, 4.0, 2.0, 1.0],
+        }
+    )
+    write_frame(tmp_path / "a.parquet", frame, "faithfulness", {"task": "a", "state": "base", "n_examples": 8})
+    spec = {"tasks": TASKS, "top": 25}
+    rows = faithfulness.rows(argparse.Namespace(spec=spec, comparisons=[tmp_path / "a.parquet"]))
+    found = {row["criterion"]: (row["spearman"], row["recall"]) for row in rows}
+    assert found["good"] == pytest.approx((1, 1))
+    assert found["bad"] == pytest.approx((-1, 0))
+    assert found["constant"][0] == 0
+    assert found["swapped"] == pytest.approx((0.8, 0))
+    assert {row["n_neurons"] for row in rows} == {4}
+
+
+def test_stability_by_hand(tmp_path):
+    """Ten neurons, top 20 %: the sides of the first repeat share both neurons, those of the second one of three."""
+    best = {"2_0_a": (0, 1), "2_0_b": (0, 1), "2_1_a": (0, 1), "2_1_b": (1, 2)}
+    frame = neuron_index((10,)).assign(**{name: np.isin(np.arange(10), pair) * 1.0 for name, pair in best.items()})
+    write_frame(tmp_path / "s.parquet", frame, "subset scores", {"task": "a", "widths": [10]})
+    spec = {"tasks": TASKS, "k": 20, "scope": "global"}
+    (row,) = stability.rows(argparse.Namespace(spec=spec, subsets=[tmp_path / "s.parquet"]))
+    assert (row["n_examples"], row["largest"], row["n_repeats"]) == (2, 100, 2)
+    assert row["smallest"] == pytest.approx(100 / 3)
+    assert row["value"] == pytest.approx(200 / 3)
+    assert row["chance"] == pytest.approx(100 * 0.04 / 0.36)
+
+
 def test_findings_say_what_the_tables_show(arguments):
     frames = {
         name: pd.DataFrame(module.rows(arguments))
@@ -220,11 +285,34 @@ def test_findings_say_what_the_tables_show(arguments):
         }.items()
     }
     frames["overlap_rate"] = pd.DataFrame({"proportion_pct": [10, 100], "ci_low": [5, 100], "chance": [8, 100]})
-    text = " ".join(findings(frames))
+    frames["selection_damage"] = pd.DataFrame(
+        {
+            "rule": ["global", "global", "random"],
+            "k": [10.0, 10.0, 10.0],
+            "relation": ["own", "other", "own"],
+            "measure": "loss",
+            "value": [2.0, 1.0, 0.25],
+        }
+    )
+    frames["faithfulness"] = pd.DataFrame(
+        {
+            "state": "base",
+            "criterion": ["attribution", "random"],
+            "task": "A",
+            "spearman": [0.9, 0.0],
+            "recall": [0.8, 0.1],
+        }
+    )
+    frames["stability"] = pd.DataFrame({"n_examples": [2, 4, 2, 4], "value": [50, 80, 60, 90], "chance": 5.0})
+    text = " ".join(findings(frames, 80))
     assert "from 75.0 to 12.5 with a task's own neurons off and to 68.8" in text
     assert "in 0 of 1 cells below 100 %" in text
+    assert "10 % selected: global 2.00 for the task itself, 1.00 for the other tasks; random 0.25 for the task" in text
+    assert "base model, mean over 1 tasks: attribution 0.90 (recall 0.80), random 0.00 (recall 0.10)" in text
+    assert "55 % with 2, 85 % with 4 examples in each: 4 examples are enough for 80 %; chance is 5 %" in text
+    assert "no size tried is enough for 90 %" in " ".join(findings(frames, 90))
     frames["deactivation_effect"]["ci_low"] = -1
-    assert "hurts more than random ones on 0 of 3 tasks" in " ".join(findings(frames))
+    assert "hurts more than random ones on 0 of 3 tasks" in " ".join(findings(frames, 80))
 
 
 def test_top_share_rounds_as_the_tables_say():

@@ -22,6 +22,7 @@ from taskneurons.code_identity import code_identity
 from taskneurons.config import checked_config, data_settings, needed_sizes, shown_tasks
 from taskneurons.data_files import local_file
 from taskneurons.errors import UserError
+from taskneurons.selection_rules import RULES
 from taskneurons.splits import SOURCE_SPLITS
 
 try:
@@ -35,6 +36,11 @@ ORIGINALS = [f"multitask-seed{seed}" for seed in CONFIG["training"]["seeds"]]
 DRAWS = list(range(CONFIG["selection"]["random_draws"]))
 K = f"{CONFIG['selection']['k']:g}"
 
+# The sets that the damage table compares: of each task by every rule and k, and random ones.
+DAMAGE_RULES = CONFIG["damage"]["rules"]
+COMPARED_SETS = [f"{rule}{k:g}" for rule, percents in DAMAGE_RULES.items() if rule != "random" for k in percents]
+COMPARED_ACTIVATIONS = sorted({RULES[rule][1] for rule in DAMAGE_RULES if rule != "random"} - {"score"})
+
 
 # What the report shows, in its order. A figure has its table's name and caption.
 REPORT_TABLES = [
@@ -46,9 +52,20 @@ REPORT_TABLES = [
     "overlap_rate",
     "jaccard",
     "neurons_per_layer",
+    "selection_damage",
+    "faithfulness",
+    "stability",
     "zero_shot",
 ]
-REPORT_FIGURES = ["deactivation", "cross_task_deactivation", "jaccard", "neurons_per_layer"]
+REPORT_FIGURES = [
+    "deactivation",
+    "cross_task_deactivation",
+    "jaccard",
+    "neurons_per_layer",
+    "selection_damage",
+    "faithfulness",
+    "stability",
+]
 
 
 wildcard_constraints:
@@ -71,7 +88,25 @@ def spec(step, **settings):
 def compute(kind):
     """The compute settings of a step; kind is "training" or "inference". Threads never come from --cores."""
     settings = CONFIG["compute"]
-    return {"device": settings["device"], "dtype": settings["dtype"], "threads": settings[f"{kind}_threads"]}
+    weights = settings["inference_weights"] if kind == "inference" else "float32"
+    threads = settings[f"{kind}_threads"]
+    return {"device": settings["device"], "dtype": settings["dtype"], "weights": weights, "threads": threads}
+
+
+def attribution_spec(step):
+    """The spec of the scoring of a task, whole or in shards."""
+    return spec(
+        step,
+        attribution={key: value for key, value in CONFIG["attribution"].items() if key != "model"},
+        stability={key: CONFIG["stability"][key] for key in ("sizes", "repeats")},
+        seed=CONFIG["seed"],
+        compute=compute("inference"),
+    )
+
+
+def scoring_settings(*keys):
+    """Some settings of the attribution, for the steps that compare its scores."""
+    return {key: CONFIG["attribution"][key] for key in keys}
 
 
 def scored_state(original):
@@ -123,6 +158,32 @@ def masks_to_switch_off(state):
     return [f"{masks}/{task}/top{K}.parquet" for task in TASKS] + [
         f"{masks}/random/random{K}-seed{draw}.parquet" for draw in DRAWS
     ]
+
+
+def compared_masks(state):
+    """The masks of the damage table, made on the state that scores this one's neurons."""
+    masks = f"<results>/masks/{scored_state(state)}"
+    random = [f"random{k:g}-seed{draw}" for k in DAMAGE_RULES.get("random", []) for draw in DRAWS]
+    return [f"{masks}/{task}/{name}.parquet" for task in TASKS for name in COMPARED_SETS] + [
+        f"{masks}/random/{name}.parquet" for name in random
+    ]
+
+
+def damage_spec():
+    """The spec of the damage to a task."""
+    settings = dict(CONFIG["damage"])
+    del settings["rules"]  # the masks are the rules' results
+    evaluation = {key: CONFIG["evaluation"][key] for key in ("batch_size", "label_score")}
+    batch_tokens = CONFIG["attribution"]["batch_tokens"]
+    return spec(
+        "damage", damage=settings, evaluation=evaluation, batch_tokens=batch_tokens, compute=compute("inference")
+    )
+
+
+def faithfulness_tasks():
+    """The tasks on which the criteria are held against exact effects."""
+    tasks = CONFIG["faithfulness"]["tasks"]
+    return TASKS if tasks == "all" else tasks
 
 
 def evaluation_spec(state, task):

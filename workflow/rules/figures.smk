@@ -74,3 +74,59 @@ rule figure_jaccard:
     shell:
         "python -m taskneurons.figures.jaccard --spec {params.spec:q} --table {input}"
         " --svg {output.svg} --png {output.png} --log {log}"
+
+
+rule figure_selection_damage:
+    """Damage against k, by selection rule."""
+    input:
+        table("selection_damage"),
+    output:
+        svg=report(
+            "<results>/figures/selection_damage.svg", caption="../report/selection_damage.rst", category="Figures"
+        ),
+        png="<results>/figures/selection_damage.png",
+    log:
+        "<results>/logs/figures/selection_damage.log",
+    conda:
+        "../../envs/taskneurons.yaml"
+    params:
+        spec=spec("figures.selection_damage"),
+    shell:
+        "python -m taskneurons.figures.selection_damage --spec {params.spec:q} --table {input}"
+        " --svg {output.svg} --png {output.png} --log {log}"
+
+
+rule figure_faithfulness:
+    """Every criterion against the exact effects."""
+    input:
+        table("faithfulness"),
+    output:
+        svg=report("<results>/figures/faithfulness.svg", caption="../report/faithfulness.rst", category="Figures"),
+        png="<results>/figures/faithfulness.png",
+    log:
+        "<results>/logs/figures/faithfulness.log",
+    conda:
+        "../../envs/taskneurons.yaml"
+    params:
+        spec=spec("figures.faithfulness"),
+    shell:
+        "python -m taskneurons.figures.faithfulness --spec {params.spec:q} --table {input}"
+        " --svg {output.svg} --png {output.png} --log {log}"
+
+
+rule figure_stability:
+    """Agreement of masks against the number of examples."""
+    input:
+        table("stability"),
+    output:
+        svg=report("<results>/figures/stability.svg", caption="../report/stability.rst", category="Figures"),
+        png="<results>/figures/stability.png",
+    log:
+        "<results>/logs/figures/stability.log",
+    conda:
+        "../../envs/taskneurons.yaml"
+    params:
+        spec=spec("figures.stability"),
+    shell:
+        "python -m taskneurons.figures.stability --spec {params.spec:q} --table {input}"
+        " --svg {output.svg} --png {output.png} --log {log}"

@@ -12,7 +12,13 @@ rule report:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=spec("report", run=CONFIG["run"], model=CONFIG["model"]["name"], confidence=CONFIG["tables"]["confidence"]),
+        spec=spec(
+            "report",
+            run=CONFIG["run"],
+            model=CONFIG["model"]["name"],
+            confidence=CONFIG["tables"]["confidence"],
+            enough=CONFIG["stability"]["enough"],
+        ),
     shell:
         "python -m taskneurons.report --spec {params.spec:q} --tables {input.tables} --figures {input.figures}"
         " --captions {input.captions} --template {input.template} --out {output} --log {log}"

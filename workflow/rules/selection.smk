@@ -25,7 +25,12 @@ rule random_selection:
     conda:
         "../../envs/taskneurons.yaml"
     params:
-        spec=lambda w: spec("random_selection", draw=int(w.draw), seed=CONFIG["seed"]),
+        spec=lambda w: spec(
+            "random_selection",
+            draw=int(w.draw),
+            random_scope=CONFIG["selection"]["random_scope"],
+            seed=CONFIG["seed"],
+        ),
     shell:
         "python -m taskneurons.random_selection --spec {params.spec:q} --like {input} --out {output} --log {log}"
 

@@ -26,3 +26,20 @@ def percentile_interval(replicates: np.ndarray, confidence: float) -> tuple[floa
     tail = (100 - confidence) / 2
     low, high = np.percentile(replicates, [tail, 100 - tail])
     return float(low), float(high)
+
+
+def mean_of_means_interval(
+    groups: list[np.ndarray], replicates: int, confidence: float, seed: int = 0
+) -> tuple[float, float, float]:
+    """The mean over groups of each group's mean, and its interval when every group's examples are resampled.
+
+    Args:
+        groups: the values of each group's examples, (examples,) each; groups count alike whatever their size.
+
+    Returns:
+        mean, low, high, in the unit of the values.
+    """
+    rng = np.random.default_rng(seed)
+    means = [values[rng.integers(len(values), size=(replicates, len(values)))].mean(axis=1) for values in groups]
+    mean = float(np.mean([values.mean() for values in groups]))
+    return (mean, *percentile_interval(np.mean(means, axis=0), confidence))

@@ -4,6 +4,8 @@ import pandas as pd
 
 Tables = dict[str, pd.DataFrame]
 
+RELATIONS = {"own": "the task itself", "family": "its family", "other": "the other tasks"}
+
 
 def _means(tables: Tables) -> list[str]:
     sentences = []
@@ -68,12 +70,64 @@ def _overlap(tables: Tables) -> str:
     )
 
 
-def findings(tables: Tables) -> list[str]:
-    """The sentences, for the top of the report."""
+def _damage(tables: Tables) -> list[str]:
+    table = tables["selection_damage"]
+    loss = table[table["measure"] == "loss"]
+    k = loss.groupby("k")["rule"].nunique().idxmax()  # where the most rules can be compared
+    sentences = []
+    for rule, rows in loss[loss["k"] == k].groupby("rule", sort=False):
+        means = rows.groupby("relation", sort=False)["value"].mean()
+        parts = [f"{means[name]:.2f} for {text}" for name, text in RELATIONS.items() if name in means]
+        sentences.append(f"{rule} {', '.join(parts)}")
+    return [
+        f"Rise of the target tokens' loss (nats a token, mean over tasks) with {k:g} % selected: "
+        f"{'; '.join(sentences)}."
+    ]
+
+
+def _faithfulness(tables: Tables) -> list[str]:
+    sentences = []
+    for state, rows in tables["faithfulness"].groupby("state", sort=False):
+        means = rows.groupby("criterion")[["spearman", "recall"]].mean().sort_values("spearman", ascending=False)
+        listed = ", ".join(
+            f"{criterion} {row['spearman']:.2f} (recall {row['recall']:.2f})" for criterion, row in means.iterrows()
+        )
+        sentences.append(
+            f"Rank correlation with the exact effect of switching off single neurons, {state} model, mean over "
+            f"{rows['task'].nunique()} tasks: {listed}."
+        )
+    return sentences
+
+
+def _stability(tables: Tables, enough: float) -> str:
+    means = tables["stability"].groupby("n_examples")["value"].mean()
+    listed = ", ".join(f"{value:.0f} % with {size}" for size, value in means.items())
+    reached = means[means >= enough]
+    verdict = (
+        f"{reached.index[0]} examples are enough for {enough:g} %"
+        if len(reached)
+        else f"no size tried is enough for {enough:g} %"
+    )
+    return (
+        f"Masks from two disjoint sets of examples agree (Jaccard, mean over tasks) to {listed} examples in each: "
+        f"{verdict}; chance is {tables['stability']['chance'].mean():.0f} %."
+    )
+
+
+def findings(tables: Tables, enough: float) -> list[str]:
+    """The sentences, for the top of the report.
+
+    Args:
+        tables: the report's tables by name.
+        enough: percent of agreement between masks of disjoint examples that counts as enough.
+    """
     return [
         *_means(tables),
         _own_against_random(tables),
         *_specificity(tables),
         _diagonal(tables),
         _overlap(tables),
+        *_damage(tables),
+        *_faithfulness(tables),
+        _stability(tables, enough),
     ]

@@ -1,20 +1,26 @@
 """Draw random neurons, as many as a task has: the control that every deactivation is compared with.
 
-Under one k all tasks have the same number of neurons, so that one draw serves all of them.
+Under one k all tasks have the same number of neurons, so that one draw serves all of them. The numbers are matched over
+all layers together or, with `random_scope: per-layer`, with those of the mask in every layer.
 """
 
 import argparse
 from pathlib import Path
 
 from taskneurons import command
-from taskneurons.neuron_set import random_set, read_mask, write_mask
+from taskneurons.neuron_set import random_in_layers, random_set, read_mask, write_mask
 
 
 def main(arguments: argparse.Namespace) -> None:
     spec = arguments.spec
     example, made = read_mask(arguments.like)
-    neurons = random_set(len(example), example.widths, [spec["seed"], spec["draw"]])
-    write_mask(arguments.out, neurons, None, {"spec": spec, "set": f"random-{spec['draw']}", "model": made["model"]})
+    seed = [spec["seed"], spec["draw"]]
+    if spec["random_scope"] == "per-layer":
+        neurons = random_in_layers(example.counts(), example.widths, seed)
+    else:
+        neurons = random_set(len(example), example.widths, seed)
+    name = {"set": f"random-{spec['draw']}", "rule": "random", "k": made["k"], "draw": spec["draw"]}
+    write_mask(arguments.out, neurons, made["experts"], None, {"spec": spec, **name, "model": made["model"]})
 
 
 if __name__ == "__main__":

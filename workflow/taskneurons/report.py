@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace) -> None:
                 run=spec["run"],
                 model=spec["model"],
                 confidence=spec["confidence"],
-                findings=findings(tables),
+                findings=findings(tables, spec["enough"]),
                 sections=sections,
             )
         )

@@ -137,11 +137,11 @@ def table_command(
     """Run a table's command line: `rows` makes the table from the files that the options in `inputs` name.
 
     Args:
-        inputs: option name → help; the options `predictions`, `masks`, `scores` and `bootstrap` take several files.
+        inputs: option name → help; all but the option `published` take several files.
     """
     options = command.parser(description)
     for name, text in inputs.items():
-        several = "+" if name in ("predictions", "masks", "scores", "bootstrap") else None
+        several = None if name == "published" else "+"
         options.add_argument(f"--{name}", type=Path, nargs=several, required=True, help=text)
     options.add_argument("--parquet", type=Path, required=True, help="write the table here (Parquet)")
     options.add_argument("--csv", type=Path, required=True, help="write the table here (CSV)")

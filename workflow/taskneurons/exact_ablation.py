@@ -1,0 +1,76 @@
+"""The exact effect of switching single neurons off, which the criteria estimate."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from taskneurons.attribution import Pair
+from taskneurons.batches import by_length, in_halves
+from taskneurons.deactivation import deactivated_by_row
+from taskneurons.encoding import collate, sample_losses
+from taskneurons.models import LoadedModel
+from taskneurons.progress import progress
+
+
+def sampled_neurons(index: pd.DataFrame, layers: int, number: int, seed: int) -> pd.DataFrame:
+    """Neurons to try: about `number`, equally many of each of `layers` layers that lie evenly from bottom to top.
+
+    Args:
+        index: all neurons of the model, as `neuron_index` gives them.
+
+    Returns:
+        Their rows of `index`.
+    """
+    sizes = index["layer"].value_counts()
+    chosen = np.unique(np.linspace(0, len(sizes) - 1, min(layers, len(sizes))).round().astype(int))
+    rng = np.random.default_rng(seed)
+    each = -(-number // len(chosen))
+    places = [
+        rng.choice(np.flatnonzero(index["layer"] == layer), min(each, sizes[layer]), replace=False) for layer in chosen
+    ]
+    return index.loc[np.sort(np.concatenate(places))]
+
+
+@torch.no_grad()
+def loss_changes(
+    loaded: LoadedModel, pairs: list[Pair], neurons: Sequence[int], settings: dict[str, Any]
+) -> np.ndarray:
+    """L_s(ω_j = 0) − L_s of every sample s and neuron j, (samples, neurons), float64.
+
+    Each sample is repeated in a batch, with another neuron switched off in each row.
+
+    Args:
+        neurons: their places among all neurons of the model.
+        settings: loss, batch_size, batch_tokens.
+    """
+    changes = np.zeros((len(pairs), len(neurons)))
+    for sample, pair in progress(enumerate(pairs), "exact ablation", len(pairs)):
+
+        def losses(rows: list[int], pair: Pair = pair) -> torch.Tensor:
+            batch = collate([pair] * len(rows), loaded.compute.device)
+            with loaded.compute.autocast(), deactivated_by_row(loaded.model, [neurons[row] for row in rows]):
+                return sample_losses(loaded.model, batch, settings["loss"]).double().cpu()
+
+        with loaded.compute.autocast():
+            whole = sample_losses(loaded.model, collate([pair], loaded.compute.device), settings["loss"]).item()
+        length = len(pair[0]) + len(pair[1])
+        for batch in by_length([length] * len(neurons), settings["batch_size"], settings["batch_tokens"]):
+            for rows, found in in_halves(batch, losses):
+                changes[sample, rows] = found.numpy() - whole
+    return changes
+
+
+def exact_effect(changes: np.ndarray, aggregation: str) -> np.ndarray:
+    """The effect of each neuron with the score's own aggregation: mean over samples of |change|, or |mean change|.
+
+    Switching a neuron off at single tokens is not what any of the sets does; so the per-token aggregation is compared
+    with the mean of |change| too.
+
+    Args:
+        changes: (samples, neurons).
+        aggregation: "sample", "token" or "total".
+    """
+    return np.abs(changes.mean(axis=0)) if aggregation == "total" else np.abs(changes).mean(axis=0)
