@@ -66,6 +66,14 @@ def test_the_default_is_right():
             lambda c: c["training"].update(learning_rate="1e-4"),
             r"config: training: learning_rate: '1e-4' is not of type 'number' .*as in 1\.0e-4",
         ),
+        (
+            lambda c: c["model"].update(source={"hub": "someone/model"}),
+            r"config: model: source: give exactly one of pretrain .*, hub with revision, path, or gguf; it has hub\.",
+        ),
+        (
+            lambda c: c["tasks"]["film_reviews"].update(labels={"negative": False, "positive": "positive"}),
+            r"labels: negative: False is not of type 'string' \(YAML reads yes, no, .* in quotes\)",
+        ),
         (lambda c: c["training"].update(learning_rate=float("nan")), r"config: holds \.nan or \.inf"),
         (
             lambda c: c["model"]["source"]["pretrain"]["architecture"].update(num_attention_heads=7),

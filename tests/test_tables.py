@@ -307,6 +307,8 @@ def test_findings_say_what_the_tables_show(arguments):
     text = " ".join(findings(frames, 80))
     assert "from 75.0 to 12.5 with a task's own neurons off and to 68.8" in text
     assert "in 0 of 1 cells below 100 %" in text
+    # A falls to 0 with its own set alone; B ties on its own with nothing; C's own set leaves 25, b's none.
+    assert "the set that hurts it most for 2 of 3 tasks, and one of several that hurt it equally for 0" in text
     assert "10 % selected: global 2.00 for the task itself, 1.00 for the other tasks; random 0.25 for the task" in text
     assert "base model, mean over 1 tasks: attribution 0.90 (recall 0.80), random 0.00 (recall 0.10)" in text
     assert "55 % with 2, 85 % with 4 examples in each: 4 examples are enough for 80 %; chance is 5 %" in text

@@ -18,6 +18,10 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(LIBRARY), os.getenv("PYTHONPATH", "")])),
 )
 
+# Threads that wait for each other sleep instead of spinning: beside other work on the same cores a training step was
+# many times slower otherwise. A value from outside wins.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from taskneurons.code_identity import code_identity
 from taskneurons.config import checked_config, data_settings, needed_sizes, shown_tasks
 from taskneurons.data_files import local_file
@@ -211,6 +215,19 @@ def task_masks():
     """The top-k masks of all tasks on the first original."""
     state = scored_state(ORIGINALS[0])
     return [f"<results>/masks/{state}/{task}/top{K}.parquet" for task in TASKS]
+
+
+def report_settings():
+    """The settings that a reader of the report needs to know, each with its value."""
+    selection, attribution, sizes = CONFIG["selection"], CONFIG["attribution"], CONFIG["data"]["sizes"]
+    return {
+        "selected": f"top {K} % ({selection['scope']})",
+        "scores": f"of the {attribution['model']} model, aggregation {attribution['aggregation']},"
+        f" loss {attribution['loss']}",
+        "examples a task": ", ".join(f"{sizes[name]} {name}" for name in ("train", "attribution", "test")),
+        "trainings": len(ORIGINALS),
+        "random sets": f"{len(DRAWS)} ({selection['random_scope']})",
+    }
 
 
 def table(name):

@@ -18,6 +18,7 @@ rule report:
             model=CONFIG["model"]["name"],
             confidence=CONFIG["tables"]["confidence"],
             enough=CONFIG["stability"]["enough"],
+            settings=report_settings(),
         ),
     shell:
         "python -m taskneurons.report --spec {params.spec:q} --tables {input.tables} --figures {input.figures}"

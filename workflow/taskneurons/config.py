@@ -74,7 +74,16 @@ def _check_schema(config: Config) -> None:
     hint = ""
     if problem.validator in ("type", "anyOf") and isinstance(problem.instance, str) and _is_number(problem.instance):
         hint = " (it is read as text: write a number without quotes, and with a point before an exponent, as in 1.0e-4)"
-    raise UserError(f"{where}: {problem.message}{hint}")
+    if isinstance(problem.instance, bool):
+        hint = " (YAML reads yes, no, on and off as true and false: write such a word in quotes)"
+    message = problem.message
+    if list(problem.absolute_path) == ["model", "source"]:
+        message = (
+            "give exactly one of pretrain (as in config.yaml), hub with revision, path, or gguf; it has "
+            f"{', '.join(problem.instance) or 'none'}. A config without `tasks` is merged into config.yaml, whose "
+            "source is pretrain: for another model copy config.yaml whole"
+        )
+    raise UserError(f"{where}: {message}{hint}")
 
 
 def _is_number(text: str) -> bool:
@@ -146,7 +155,10 @@ def _check_task(key: str, task: Config) -> None:
         check_columns([*suite_task.columns, suite_task.answer], columns, f"{where}: the suite's task")
     if "local" in source:
         for split in source["splits"].values():
-            file = local_file(source["local"]["path"], split)
+            try:
+                file = local_file(source["local"]["path"], split)
+            except UserError as problem:
+                raise UserError(f"{where}: {problem}") from problem
             present = file_columns(file)
             if present is not None:
                 check_columns(present, columns, f"{where}: {file}")

@@ -19,7 +19,7 @@ def local_file(folder: str, split: str) -> Path:
     """
     place = Path(folder)
     if not place.is_dir():
-        raise UserError(f"the data folder {place} does not exist")
+        raise UserError(f"the data folder {place} does not exist (looked up from {Path.cwd()})")
     for suffix in FORMATS:
         if (path := place / f"{split}{suffix}").is_file():
             return path

@@ -53,10 +53,13 @@ def _specificity(tables: Tables) -> list[str]:
 def _diagonal(tables: Tables) -> str:
     table = tables["cross_task_deactivation"]
     matrix = table.pivot(index="masked_task", columns="task", values="change")
-    hits = sum(matrix[task].idxmin() == task for task in matrix.columns)
+    own = {task: matrix.loc[task, task] for task in matrix.columns}
+    others = {task: matrix[task].drop(task).min() for task in matrix.columns}
+    hits = sum(own[task] < others[task] for task in own)
+    ties = sum(own[task] == others[task] for task in own)
     return (
         f"The paper's cross-task matrix has its largest drops on the diagonal. Here a task's own neurons are the set "
-        f"that hurts it most for {hits} of {len(matrix)} tasks."
+        f"that hurts it most for {hits} of {len(matrix)} tasks, and one of several that hurt it equally for {ties}."
     )
 
 

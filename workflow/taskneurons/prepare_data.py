@@ -122,11 +122,17 @@ def prepare(spec: dict[str, Any], split: str, out: Path) -> None:
     """
     task, sizes = spec["task"], spec["sizes"]
     make = suite_examples if "suite" in task["source"] else source_examples
-    examples = make(task, split, sizes, spec["seed"])
+    try:
+        examples = make(task, split, sizes, spec["seed"])
+    except UserError as problem:
+        raise UserError(f"{spec['key']}: {problem}") from problem
     if not examples:
         raise UserError(f"the split {split!r} of {spec['key']!r} is empty: its source has no rows left for it")
     if len(examples) < sizes[split]:
-        log.warning("%s: %d %s examples, %d were asked for", spec["key"], len(examples), split, sizes[split])
+        log.warning(
+            "%s: %d %s examples, %d were asked for (equal prompts count once, in the first split that takes them)",
+            *(spec["key"], len(examples), split, sizes[split]),
+        )
     frame = pd.DataFrame({"id": range(len(examples))}).join(pd.DataFrame(examples))
     frame["label"] = frame["label"].astype("Int64")
     metadata = {

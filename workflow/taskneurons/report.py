@@ -52,6 +52,7 @@ def main(arguments: argparse.Namespace) -> None:
                 run=spec["run"],
                 model=spec["model"],
                 confidence=spec["confidence"],
+                settings=spec["settings"],
                 findings=findings(tables, spec["enough"]),
                 sections=sections,
             )

@@ -45,7 +45,15 @@ def heat_map(matrix: pd.DataFrame, label: str, palette: str, low: float, high: f
     for (row, column), value in np.ndenumerate(matrix.to_numpy(dtype=float)):
         red, green, blue, _ = image.cmap(image.norm(value))
         dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
-        axes.text(column, row, f"{value:.0f}", ha="center", va="center", color="white" if dark else "black", fontsize=7)
+        axes.text(
+            column,
+            row,
+            f"{round(value) + 0:.0f}",
+            ha="center",
+            va="center",
+            color="white" if dark else "black",
+            fontsize=7,
+        )
     axes.set_xlabel(str(matrix.columns.name))
     axes.set_ylabel(str(matrix.index.name))
     figure.colorbar(image, label=label)
