@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from taskneurons.encoding import TokenBudget, by_length, collate, continuation, encode, sample_losses
+from taskneurons.batches import by_length
+from taskneurons.encoding import TokenBudget, collate, continuation, encode, sample_losses
 from taskneurons.errors import UserError
 
 CPU = torch.device("cpu")
@@ -60,3 +61,10 @@ def test_an_empty_prompt_leaves_out_the_first_token():
 def test_batches_by_length_hold_every_row_once():
     batches = by_length([3, 9, 1, 9, 4], 2)
     assert batches == [[1, 3], [4, 0], [2]]
+
+
+def test_a_token_budget_bounds_every_batch():
+    lengths = [3, 9, 1, 9, 4, 30]
+    batches = by_length(lengths, 4, batch_tokens=20)
+    assert batches == [[5], [1, 3], [4, 0, 2]]  # 30 alone is over the budget and stands by itself
+    assert all(len(batch) * max(lengths[row] for row in batch) <= 20 for batch in batches[1:])
