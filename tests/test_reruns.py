@@ -178,9 +178,9 @@ def leaves(schema: dict, root: dict, prefix: str = "") -> set[str]:
 
 
 def embedded() -> dict:
-    """Two classification and two generation tasks of the embedded default."""
+    """Two classification tasks and a generation task of the embedded default."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    keys = ("film_reviews", "dish_reviews", "cafe_facts", "scene_concepts")
+    keys = ("film_reviews", "dish_reviews", "cafe_facts")
     config["tasks"] = {key: config["tasks"][key] for key in keys}
     config["overlap"]["groups"] = {"CLS-CLS": {"train": ["film_reviews"], "test": ["dish_reviews"]}}
     # Few sets: every dry-run looks at all of them.
@@ -357,13 +357,13 @@ def test_sizes_of_local_data(split, expected, workflows, starts):
 def test_a_changed_prompt_prepares_that_tasks_data_only(workflows, starts):
     config = changed(starts[0]["embedded"], "tasks.*.prompt", "{review} so :", starts[1])
     jobs = workflows["embedded"].would_run(config)
-    assert jobs["prepare_data"] == 3  # train, attribution and test of one task out of four
+    assert jobs["prepare_data"] == 3  # train, attribution and test of one task out of three
     assert jobs["multitask"] == 1
 
 
-def test_editing_a_module_runs_exactly_the_steps_that_import_it(starts, tmp_path):
-    workflow = Workflow(tmp_path, starts[0]["embedded"])
-    library = tmp_path / "workflow" / "taskneurons"
+def test_editing_a_module_runs_exactly_the_steps_that_import_it(workflows, starts):
+    workflow = workflows["embedded"]
+    library = workflow.folder / "workflow" / "taskneurons"
 
     def would_run_after(module: str, old: str, new: str) -> set[str]:
         file = library / module

@@ -68,7 +68,8 @@ values = st.lists(st.lists(st.floats(0.001, 10), min_size=10, max_size=10), min_
 @given(values, st.sampled_from(sorted(RULES)), st.sampled_from([10, 20, 30, 60, 100]), st.integers(0, 3))
 def test_sizes(values, name, k, own):
     """Rules that subtract select at most k %, the others exactly k % (entropy: only neurons above average)."""
-    size, full = len(select(name, k, values, own)), len(top_share(values[own], k, (5, 5)))
+    scope = "per-layer" if name == "per-layer" else "global"
+    size, full = len(select(name, k, values, own)), len(top_share(values[own], k, (5, 5), scope))
     if name in ("global", "per-layer", "contrastive", "contrastive-difference"):
         assert size == full
     elif name != "shared-core":
