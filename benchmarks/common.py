@@ -60,11 +60,14 @@ def peak_kib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def in_fresh_process(script: str, what: str) -> float:
-    """MiB that `python <script> --measure <what>` reports of itself."""
+def in_fresh_process(script: str, what: str, repeats: int = 5) -> float:
+    """MiB that `python <script> --measure <what>` reports of itself: the median of several processes, which differ."""
     command = [sys.executable, script, "--measure", what]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.strip().splitlines()[-1])
+    found = []
+    for _ in range(repeats):
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found.append(float(done.stdout.strip().splitlines()[-1]))
+    return median(found)
 
 
 def print_memory_of(work: Callable[[], Any]) -> None:
