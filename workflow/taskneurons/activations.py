@@ -25,12 +25,9 @@ def main(arguments: argparse.Namespace) -> None:
         frame[name] = CRITERIA[name](loaded, pairs, spec["attribution"])
     metadata = {
         "spec": spec,
-        "task": task.key,
-        "data_hash": task.data_hash,
-        "model": loaded.identity["identity"],
+        **task.facts(loaded),
         "widths": widths(loaded.model),
         "experts": experts(loaded.model),
-        "dtype": loaded.compute.dtype_name,
     }
     write_frame(arguments.out, frame, "activations", metadata)
 

@@ -304,12 +304,9 @@ def score_task(model: Path, data: Path, spec: dict[str, Any], shard: int = 0) ->
     sums = attribute(loaded, pairs, settings, weights, f"attribution {task.key}")
     return sums, {
         "spec": spec,
-        "task": task.key,
-        "data_hash": task.data_hash,
-        "model": loaded.identity["identity"],
+        **task.facts(loaded),
         "widths": widths(loaded.model),
         "experts": experts(loaded.model),
-        "dtype": loaded.compute.dtype_name,
     }
 
 

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from taskneurons import command
@@ -15,7 +14,7 @@ from taskneurons.neuron_set import neuron_index
 def main(arguments: argparse.Namespace) -> None:
     sums, metadata = score_task(arguments.model, arguments.data, arguments.spec, arguments.shard)
     columns = {"score": sums.score, "signed": sums.signed}
-    columns |= {f"replicate_{number}": row for number, row in enumerate(np.asarray(sums.resampled))}
+    columns |= {f"replicate_{number}": row for number, row in enumerate(sums.resampled)}
     frame = pd.concat([neuron_index(metadata["widths"], metadata["experts"]), pd.DataFrame(columns)], axis=1)
     metadata |= {"shard": arguments.shard, "samples": sums.samples}
     write_frame(arguments.out, frame, "score sums", metadata)

@@ -17,9 +17,8 @@ from taskneurons.artifacts import write_frame
 from taskneurons.attribution import Pair, batch_results
 from taskneurons.deactivation import deactivated
 from taskneurons.encoding import Batch, sample_losses
-from taskneurons.errors import UserError
 from taskneurons.evaluation import predict
-from taskneurons.models import LoadedModel, load_model
+from taskneurons.models import LoadedModel, check_made_on, load_model
 from taskneurons.neuron_set import NeuronSet, read_mask
 from taskneurons.progress import progress
 from taskneurons.task import read_task
@@ -54,8 +53,7 @@ def read_sets(paths: list[Path], identity: dict[str, Any]) -> list[tuple[dict[st
     sets: list[tuple[dict[str, Any], NeuronSet | None]] = [(nothing, None)]
     for path in paths:
         neurons, made = read_mask(path)
-        if made["model"] not in (identity["identity"], identity.get("parent")):
-            raise UserError(f"{path} was made on model {made['model']}, this model is {identity['identity']}")
+        check_made_on(path, made, identity)
         draw = made.get("draw", 0)
         sets.append(({"rule": made["rule"], "k": float(made["k"]), "masked_task": made["set"], "draw": draw}, neurons))
     return sets
@@ -89,13 +87,7 @@ def main(arguments: argparse.Namespace) -> None:
             columns = {"measure": measure, "id": range(len(values)), "value": values}
             size = 0 if neurons is None else len(neurons)
             frames.append(pd.DataFrame({**name, "n_neurons": size, **columns}))
-    metadata = {
-        "spec": spec,
-        "task": task.key,
-        "model": loaded.identity["identity"],
-        "data_hash": task.data_hash,
-        "dtype": loaded.compute.dtype_name,
-    }
+    metadata = {"spec": spec, **task.facts(loaded)}
     write_frame(arguments.out, pd.concat(frames, ignore_index=True), "damage", metadata)
 
 

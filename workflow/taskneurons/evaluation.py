@@ -18,7 +18,7 @@ from taskneurons.deactivation import deactivated
 from taskneurons.encoding import Encoded
 from taskneurons.errors import UserError
 from taskneurons.generation import generate, rouge_l
-from taskneurons.models import LoadedModel, load_model
+from taskneurons.models import LoadedModel, check_made_on, load_model
 from taskneurons.neuron_set import NeuronSet, read_mask
 from taskneurons.progress import progress
 from taskneurons.task import Task, read_task
@@ -43,11 +43,7 @@ def read_conditions(paths: list[Path], identity: dict[str, Any]) -> dict[str, Ne
     conditions = {}
     for path in paths:
         neurons, made = read_mask(path)
-        if made["model"] not in (identity["identity"], identity.get("parent")):
-            raise UserError(
-                f"{path} was made on model {made['model']}, but this model is {identity['identity']} "
-                f"(trained from {identity.get('parent')}): score and select on the same model"
-            )
+        check_made_on(path, made, identity)
         if made["set"] in conditions:
             raise UserError(f"{path} holds the set {made['set']!r}, which another mask holds already")
         conditions[made["set"]] = neurons
@@ -71,11 +67,8 @@ def main(arguments: argparse.Namespace) -> None:
         frames.append(pd.DataFrame({"condition": name, "id": ids, "prediction": predictions, "score": scores}))
     metadata = {
         "spec": spec,
-        "task": task.key,
+        **task.facts(loaded),
         "metric": task.metric,
-        "model": loaded.identity["identity"],
-        "data_hash": task.data_hash,
-        "dtype": loaded.compute.dtype_name,
         "n_test": len(task),
         "truncated_prompts": sum(example.prompt_truncated for example in examples) / len(examples),
         "truncated_targets": sum(example.target_truncated for example in examples) / len(examples),

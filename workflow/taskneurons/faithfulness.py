@@ -37,11 +37,8 @@ def main(arguments: argparse.Namespace) -> None:
         frame[name] = criterion(loaded, pairs, settings)[neurons.index]
     metadata = {
         "spec": spec,
-        "task": task.key,
+        **task.facts(loaded),
         "state": loaded.identity["state"],
-        "model": loaded.identity["identity"],
-        "data_hash": task.data_hash,
-        "dtype": loaded.compute.dtype_name,
         "n_examples": len(pairs),
     }
     write_frame(arguments.out, frame, "faithfulness", metadata)

@@ -134,6 +134,15 @@ def read_identity(path: str | Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
+def check_made_on(path: str | Path, made: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Raise a UserError unless a file, by its metadata, was made on this model or on the one it was trained from."""
+    if made["model"] not in (identity["identity"], identity.get("parent")):
+        raise UserError(
+            f"{path} was made on model {made['model']}, but this model is {identity['identity']} "
+            f"(trained from {identity.get('parent')}): score and select on the same model"
+        )
+
+
 def load_model(path: str | Path, settings: dict[str, Any]) -> LoadedModel:
     """Load a model artifact for the step at hand; `settings` as for `start_compute`."""
     identity = read_identity(path)

@@ -12,9 +12,8 @@ import numpy as np
 
 from taskneurons.neuron_set import NeuronSet, shared_core, top_share, union_of
 
-CANDIDATES = (
-    3  # rules that rank by a ratio choose among the task's own top CANDIDATES · k %: ratios of tiny values are noise
-)
+# Rules that rank by a ratio choose among the task's own top CANDIDATES · k %: ratios of tiny values are noise.
+CANDIDATES = 3
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from taskneurons.artifacts import read_frame
 from taskneurons.encoding import Encoded, TokenBudget, encode
+from taskneurons.models import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,15 @@ class Task:
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    def facts(self, loaded: LoadedModel) -> dict[str, Any]:
+        """What an artifact made of this split and a model says of both."""
+        return {
+            "task": self.key,
+            "data_hash": self.data_hash,
+            "model": loaded.identity["identity"],
+            "dtype": loaded.compute.dtype_name,
+        }
 
     def encoded(self, tokenizer: PreTrainedTokenizerBase) -> list[Encoded]:
         """The examples as token ids."""
