@@ -20,6 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from common import in_fresh_process, print_memory_of, row, seconds, timed, write_results
 from taskneurons.attribution import Pair, attribute, neuron_outputs
+from taskneurons.deactivation import deactivated_by_row
 from taskneurons.encoding import collate, sample_losses
 from taskneurons.exact_ablation import loss_changes, sampled_neurons
 from taskneurons.feed_forward import blocks, widths
@@ -56,15 +57,16 @@ def build(geometry: dict[str, Any], dtype: torch.dtype = torch.float32) -> Loade
 
 def examples(geometry: dict[str, Any], number: int) -> list[Pair]:
     """Random token ids: prompts and targets."""
-    ids = np.random.default_rng(0).integers(geometry["vocabulary"], size=(number, geometry["tokens"])).tolist()
+    # As many are made whatever the number, so that what making them left free does not differ between processes.
+    ids = np.random.default_rng(0).integers(geometry["vocabulary"], size=(10000, geometry["tokens"])).tolist()
     split = geometry["tokens"] - geometry["targets"]
-    return [(row[:split], row[split:]) for row in ids]
+    return [(row[:split], row[split:]) for row in ids][:number]
 
 
-def ours(loaded: LoadedModel, pairs: list[Pair]) -> Any:
-    """Scores of all neurons, as the workflow makes them."""
+def ours(loaded: LoadedModel, pairs: list[Pair], replicates: int = 0) -> Any:
+    """Scores of all neurons, as the workflow makes them; with so many weighted sums beside the whole one."""
     settings = {"aggregation": "sample", "loss": "mean", "batch_size": GEOMETRY["batch"], "batch_tokens": 1 << 20}
-    return attribute(loaded, pairs, settings, np.zeros((0, len(pairs))), None)
+    return attribute(loaded, pairs, settings, np.ones((replicates, len(pairs))), None)
 
 
 def bound(loaded: LoadedModel, pairs: list[Pair]) -> Any:
@@ -117,11 +119,13 @@ def measure(what: str) -> None:
 def time_rows() -> list[dict[str, Any]]:
     loaded, pairs = build(GEOMETRY), examples(GEOMETRY, GEOMETRY["batch"])
     own = partial(ours, loaded, pairs)
+    replicated = partial(ours, loaded, pairs, replicates=150)  # the default's bootstrap and stability subsets
     layers = GEOMETRY["layers"]
     return [
         timed("time/bound", 1.05, own, partial(bound, loaded, pairs)),
         timed("time/captum-list", 1.05, own, partial(captum_list, loaded, pairs)),
         timed("time/captum-layers", 1 / (0.65 * layers), own, partial(captum_layers, loaded, pairs)),
+        timed("time-with-replicates/without", None, replicated, own),
         timed("time/captum-as-used", None, own, partial(captum_list, loaded, pairs, losses_with_full_head)),
     ]
 
@@ -151,16 +155,20 @@ def bfloat16_rows() -> list[dict[str, Any]]:
 
 
 def exact_ablation_row() -> dict[str, Any]:
-    """One example repeated over 16 ablated neurons, against one forward of it a neuron; neurons of all layers."""
+    """One example repeated over 16 ablated neurons (and as it is), against one forward of it a neuron."""
     loaded, pairs = build(GEOMETRY), examples(GEOMETRY, 1)
     neurons = sampled_neurons(neuron_index(widths(loaded.model)), GEOMETRY["layers"], 16, seed=0)
 
-    def changes(batch_size: int) -> Any:
-        return loss_changes(
-            loaded, pairs, neurons.index.tolist(), {"loss": "mean", "batch_size": batch_size, "batch_tokens": 1 << 20}
-        )
+    places = neurons.index.tolist()
+    settings = {"loss": "mean", "batch_size": 1 + len(places), "batch_tokens": 1 << 20}
 
-    return timed("time/exact-ablation", None, partial(changes, 16), partial(changes, 1))
+    @torch.no_grad()
+    def one_by_one() -> None:
+        for place in places:
+            with deactivated_by_row(loaded.model, [place]):
+                sample_losses(loaded.model, collate(pairs, CPU))
+
+    return timed("time/exact-ablation", None, partial(loss_changes, loaded, pairs, places, settings), one_by_one)
 
 
 def memory_rows() -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ figure that is only reported.
 """
 
 import json
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -56,13 +56,17 @@ def timed(
 
 
 def peak_kib() -> int:
-    """The largest resident size of this process so far, in KiB (Linux)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """The largest resident size of this process so far, in KiB (Linux).
+
+    Not ru_maxrss: in a process that another one starts, that begins with the other's largest size.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])  # type: ignore[index]
 
 
 def in_fresh_process(script: str, what: str, repeats: int = 5) -> float:
     """MiB that `python <script> --measure <what>` reports of itself: the median of several processes, which differ."""
-    command = [sys.executable, script, "--measure", what]
+    command = [sys.executable, script, "--threads", str(torch.get_num_threads()), "--measure", what]
     found = []
     for _ in range(repeats):
         done = subprocess.run(command, capture_output=True, text=True, check=True)

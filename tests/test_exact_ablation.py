@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from conftest import readers, tiny_model
 from taskneurons.deactivation import deactivated_by_row
@@ -63,3 +64,13 @@ def test_effects_follow_the_scores_aggregation():
     changes = np.array([[1.0, -2.0], [-1.0, -4.0]])
     assert exact_effect(changes, "sample").tolist() == [1.0, 3.0]
     assert exact_effect(changes, "total").tolist() == [0.0, 3.0]
+
+
+def test_a_row_without_a_neuron_is_the_model_as_it_is(model: PreTrainedModel) -> None:
+    ids = torch.arange(3, 11).repeat(3, 1)
+    with torch.no_grad():
+        whole = model(input_ids=ids).logits
+        with deactivated_by_row(model, [None, 5, sum(widths(model)) - 1]):
+            logits = model(input_ids=ids).logits
+    assert torch.equal(logits[0], whole[0])
+    assert not torch.equal(logits[1], whole[1]) and not torch.equal(logits[2], whole[2])

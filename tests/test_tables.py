@@ -37,6 +37,7 @@ SPEC = {
     "model": "m",
     "tables": {"bootstrap": 200, "confidence": 95},
     "cross_task_examples": 2,
+    "scored_examples": 2,
 }
 # task → condition → scores; other tasks' sets only on the first two examples
 SCORES = {

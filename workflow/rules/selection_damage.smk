@@ -86,6 +86,7 @@ rule table_selection_damage:
             k=CONFIG["selection"]["k"],
             scope=CONFIG["selection"]["scope"],
             cross_task_examples=CONFIG["evaluation"]["cross_task_examples"],
+            scored_examples=CONFIG["damage"]["scored_examples"],
         ),
     shell:
         "python -m taskneurons.tables.selection_damage --spec {params.spec:q}"

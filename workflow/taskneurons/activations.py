@@ -19,7 +19,7 @@ def main(arguments: argparse.Namespace) -> None:
     spec = arguments.spec
     loaded = load_model(arguments.model, spec["compute"])
     task = read_task(arguments.data)
-    pairs = [(example.prompt, example.target) for example in task.encoded(loaded.tokenizer)]
+    pairs = [example.pair for example in task.encoded(loaded.tokenizer)]
     frame = neuron_index(widths(loaded.model), experts(loaded.model))
     for name in spec["criteria"]:
         frame[name] = CRITERIA[name](loaded, pairs, spec["attribution"])

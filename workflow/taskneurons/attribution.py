@@ -296,7 +296,7 @@ def score_task(model: Path, data: Path, spec: dict[str, Any], shard: int = 0) ->
             f"attribution.shards is {settings['shards']}, but {task.key} has only {len(task)} attribution examples"
         )
     examples = task.encoded(loaded.tokenizer)
-    pairs = [(examples[row].prompt, examples[row].target) for row in rows]
+    pairs = [examples[row].pair for row in rows]
     sizes, repeats = spec["stability"]["sizes"], spec["stability"]["repeats"]
     bootstrap = resampling_weights(len(task), settings["bootstrap"], task.key, spec["seed"])
     subsets = subset_weights(len(task), sizes, repeats, task.key, spec["seed"])

@@ -28,7 +28,7 @@ from taskneurons.feed_forward import (
     dense_only,
     experts,
     gates,
-    neuron_parameters,
+    matrices,
     reader_columns,
     visiting_outputs,
     widths,
@@ -141,28 +141,34 @@ def parameters(loaded: LoadedModel, pairs: list[Pair], settings: Settings) -> np
     samples. It computes the gradients of the FFN weights, one sample at a time.
     """
     model = loaded.model
-    by_layer = neuron_parameters(model)
+    by_layer = [
+        [place for matrix in layer for place in matrix.neuron_parameters().values()] for layer in matrices(model)
+    ]
     weights = [parameter for layer in by_layer for parameter, _ in layer]
 
     def measure(batch: Batch) -> torch.Tensor:
         for weight in weights:
             weight.requires_grad_(True)
         try:
-            with torch.enable_grad(), loaded.compute.autocast():
-                total = sample_losses(model, batch, settings["loss"]).sum()
-            gradients = iter(torch.autograd.grad(total, weights))
+            return in_compute_dtype(loaded, lambda scale: sums(batch, scale) / scale)
         finally:
             for weight in weights:
                 weight.requires_grad_(False)
-        sums = []
+
+    def sums(batch: Batch, scale: float) -> torch.Tensor:
+        with torch.enable_grad():
+            total = sample_losses(model, batch, settings["loss"]).sum() * scale
+        gradients = iter(torch.autograd.grad(total, weights))
+        layers = []
         for layer, width in zip(by_layer, widths(model), strict=True):
             neurons = torch.zeros(width, dtype=torch.float64)
             for parameter, axis in layer:
-                terms = at_least_float32(parameter.detach() * next(gradients)).abs().movedim(axis, 0)
+                terms = at_least_float32(parameter.detach()) * at_least_float32(next(gradients))
+                terms = terms.abs().movedim(axis, 0)
                 # Gate and up in one matrix: its neurons come twice along the axis.
                 neurons += terms.reshape(len(terms), -1).sum(dim=1).view(-1, width).sum(dim=0).cpu()
-            sums.append(neurons)
-        return torch.cat(sums).unsqueeze(0)
+            layers.append(neurons)
+        return torch.cat(layers).unsqueeze(0)
 
     return _mean_over_samples(loaded, pairs, {**settings, "batch_size": 1}, measure, "parameters")
 
@@ -214,7 +220,7 @@ def along_path(loaded: LoadedModel, batch: Batch, layer: int, settings: Settings
 
 
 def random(loaded: LoadedModel, pairs: list[Pair], settings: Settings) -> np.ndarray:
-    """Numbers that know nothing."""
+    """Numbers that know nothing; settings["seed"] is whatever numpy takes as one."""
     return np.random.default_rng(settings["seed"]).random(sum(widths(loaded.model)))
 
 

@@ -65,7 +65,7 @@ def main(arguments: argparse.Namespace) -> None:
     task = read_task(arguments.data)
     examples = task.encoded(loaded.tokenizer)
     settings = {"batch_size": spec["evaluation"]["batch_size"], "batch_tokens": spec["batch_tokens"]}
-    pairs = [(example.prompt, example.target) for example in examples[: spec["damage"]["examples"]]]
+    pairs = [example.pair for example in examples[: spec["damage"]["examples"]]]
     scored = {(rule, float(k)) for rule, percents in spec["damage"]["scored"].items() for k in percents}
     sets = read_sets(arguments.masks, loaded.identity)
     known: dict[tuple[str, bytes], list[float]] = {}  # equal sets, as the shared core of every task, are tried once

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from taskneurons.feed_forward import Place, blocks, visiting_outputs, widths
+from taskneurons.feed_forward import Place, blocks, flags_of_blocks, visiting_outputs
 from taskneurons.neuron_set import NeuronSet
 
 
@@ -25,10 +25,7 @@ def deactivated(model: PreTrainedModel, neurons: NeuronSet | None) -> Iterator[N
     if neurons is None:
         yield
         return
-    if neurons.widths != tuple(widths(model)):
-        raise ValueError(f"the neurons are of layers {neurons.widths}, the model has {tuple(widths(model))}")
-    ends = np.cumsum([block.width for block in blocks(model)])
-    off = [torch.from_numpy(flags) for flags in np.split(neurons.selected, ends[:-1])]  # (d_ff,) of each block
+    off = flags_of_blocks(model, neurons)
     some = [bool(flags.any()) for flags in off]
 
     def switch_off(place: Place, omega: torch.Tensor) -> torch.Tensor:
@@ -42,15 +39,16 @@ def deactivated(model: PreTrainedModel, neurons: NeuronSet | None) -> Iterator[N
 
 
 @contextmanager
-def deactivated_by_row(model: PreTrainedModel, neurons: Sequence[int]) -> Iterator[None]:
+def deactivated_by_row(model: PreTrainedModel, neurons: Sequence[int | None]) -> Iterator[None]:
     """Run the block with another neuron switched off in each row of the batch: row r loses `neurons[r]`.
 
     Args:
-        neurons: the place of one neuron a row, among all neurons of the model.
+        neurons: the place of one neuron a row, among all neurons of the model; None for a row that loses none.
     """
     ends = np.cumsum([block.width for block in blocks(model)])
-    of_block = np.searchsorted(ends, neurons, side="right")
-    columns = np.asarray(neurons) - (ends - [block.width for block in blocks(model)])[of_block]
+    places = np.array([ends[-1] if neuron is None else neuron for neuron in neurons])  # None: of no block
+    of_block = np.searchsorted(ends, places, side="right")
+    columns = places - np.append(0, ends)[of_block]
     tokens = 0
 
     def count_tokens(module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:

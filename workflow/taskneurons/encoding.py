@@ -31,6 +31,11 @@ class Encoded:
     prompt_truncated: bool
     target_truncated: bool
 
+    @property
+    def pair(self) -> tuple[list[int], list[int]]:
+        """Prompt and target, as batches are made of them."""
+        return self.prompt, self.target
+
 
 def continuation(tokenizer: PreTrainedTokenizerBase, before: str, text: str) -> list[int]:
     """The token ids of `text` as it continues `before` after a space.

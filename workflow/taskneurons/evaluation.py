@@ -50,6 +50,27 @@ def read_conditions(paths: list[Path], identity: dict[str, Any]) -> dict[str, Ne
     return conditions
 
 
+def predictions_frame(condition: str, predictions: list[str], scores: list[float]) -> pd.DataFrame:
+    """The rows of one condition."""
+    return pd.DataFrame(
+        {"condition": condition, "id": range(len(predictions)), "prediction": predictions, "score": scores}
+    )
+
+
+def write_predictions(
+    path: Path, frames: list[pd.DataFrame], task: Task, examples: list[Encoded], made_of: dict[str, Any]
+) -> None:
+    """Write the rows of all conditions, with what the tables say of the test examples."""
+    metadata = {
+        **made_of,
+        "metric": task.metric,
+        "n_test": len(task),
+        "truncated_prompts": sum(example.prompt_truncated for example in examples) / len(examples),
+        "truncated_targets": sum(example.target_truncated for example in examples) / len(examples),
+    }
+    write_frame(path, pd.concat(frames, ignore_index=True), "predictions", metadata)
+
+
 def main(arguments: argparse.Namespace) -> None:
     spec = arguments.spec
     settings = spec["evaluation"]
@@ -63,17 +84,8 @@ def main(arguments: argparse.Namespace) -> None:
         limit = settings["cross_task_examples"] if of_another_task else None
         with deactivated(loaded.model, neurons):
             predictions, scores = predict(loaded, task, examples[:limit], settings)
-        ids = range(len(predictions))
-        frames.append(pd.DataFrame({"condition": name, "id": ids, "prediction": predictions, "score": scores}))
-    metadata = {
-        "spec": spec,
-        **task.facts(loaded),
-        "metric": task.metric,
-        "n_test": len(task),
-        "truncated_prompts": sum(example.prompt_truncated for example in examples) / len(examples),
-        "truncated_targets": sum(example.target_truncated for example in examples) / len(examples),
-    }
-    write_frame(arguments.out, pd.concat(frames, ignore_index=True), "predictions", metadata)
+        frames.append(predictions_frame(name, predictions, scores))
+    write_predictions(arguments.out, frames, task, examples, {"spec": spec, **task.facts(loaded)})
 
 
 if __name__ == "__main__":

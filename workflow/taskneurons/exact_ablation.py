@@ -40,7 +40,8 @@ def loss_changes(
 ) -> np.ndarray:
     """L_s(ω_j = 0) − L_s of every sample s and neuron j, (samples, neurons), float64.
 
-    Each sample is repeated in a batch, with another neuron switched off in each row.
+    Each sample is repeated in a batch, with another neuron switched off in each row and none in the first, so that what
+    rounding does to a batch of that shape is in both losses.
 
     Args:
         neurons: their places among all neurons of the model.
@@ -49,17 +50,17 @@ def loss_changes(
     changes = np.zeros((len(pairs), len(neurons)))
     for sample, pair in progress(enumerate(pairs), "exact ablation", len(pairs)):
 
-        def losses(rows: list[int], pair: Pair = pair) -> torch.Tensor:
-            batch = collate([pair] * len(rows), loaded.compute.device)
-            with loaded.compute.autocast(), deactivated_by_row(loaded.model, [neurons[row] for row in rows]):
-                return sample_losses(loaded.model, batch, settings["loss"]).double().cpu()
+        def changed(rows: list[int], pair: Pair = pair) -> torch.Tensor:
+            batch = collate([pair] * (1 + len(rows)), loaded.compute.device)
+            with loaded.compute.autocast(), deactivated_by_row(loaded.model, [None, *(neurons[row] for row in rows)]):
+                losses = sample_losses(loaded.model, batch, settings["loss"]).double().cpu()
+            return losses[1:] - losses[0]
 
-        with loaded.compute.autocast():
-            whole = sample_losses(loaded.model, collate([pair], loaded.compute.device), settings["loss"]).item()
         length = len(pair[0]) + len(pair[1])
-        for batch in by_length([length] * len(neurons), settings["batch_size"], settings["batch_tokens"]):
-            for rows, found in in_halves(batch, losses):
-                changes[sample, rows] = found.numpy() - whole
+        batch_size, batch_tokens = settings["batch_size"] - 1, settings["batch_tokens"] - length
+        for batch in by_length([length] * len(neurons), batch_size, batch_tokens):
+            for rows, found in in_halves(batch, changed):
+                changes[sample, rows] = found.numpy()
     return changes
 
 

@@ -8,6 +8,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from taskneurons import command
 from taskneurons.artifacts import write_frame
 from taskneurons.criteria import available_criteria
@@ -22,17 +24,21 @@ def main(arguments: argparse.Namespace) -> None:
     spec: dict[str, Any] = arguments.spec
     loaded = load_model(arguments.model, spec["compute"])
     task = read_task(arguments.data)
-    settings = {**spec["attribution"], "steps": spec["faithfulness"]["steps"], "seed": spec["seed"]}
+    settings = {**spec["attribution"], "steps": spec["faithfulness"]["steps"]}
+    # The random criterion draws anew for each model and task: one draw for all would look like a finding.
+    settings["seed"] = [spec["seed"], *f"{loaded.identity['state']}/{task.key}".encode()]
     examples = task.encoded(loaded.tokenizer)[: spec["faithfulness"]["examples"]]
-    pairs = [(example.prompt, example.target) for example in examples]
+    pairs = [example.pair for example in examples]
     index = neuron_index(widths(loaded.model), experts(loaded.model))
     wanted = spec["faithfulness"]
     neurons = sampled_neurons(index, wanted["layers"], wanted["neurons"], spec["seed"])
     settings["layers"] = sorted(set(neurons["layer"]))
     frame = neurons.reset_index(drop=True)
-    frame["exact"] = exact_effect(
-        loss_changes(loaded, pairs, neurons.index.tolist(), settings), settings["aggregation"]
-    )
+    # What single neurons do to the loss is smaller than what narrow numbers tell apart: the truth is in float32.
+    in_float32 = {**spec["compute"], "dtype": "float32", "weights": "float32"}
+    exactly = loaded if loaded.compute.dtype == torch.float32 else load_model(arguments.model, in_float32)
+    changes = loss_changes(exactly, pairs, neurons.index.tolist(), settings)
+    frame["exact"] = exact_effect(changes, settings["aggregation"])
     for name, criterion in available_criteria(loaded.model).items():
         frame[name] = criterion(loaded, pairs, settings)[neurons.index]
     metadata = {

@@ -1,7 +1,7 @@
 """The parts of a loaded model that make and read its neurons' outputs."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from taskneurons.errors import UserError
 from taskneurons.families import FeedForward, feed_forward
+from taskneurons.neuron_set import NeuronSet
 
 
 @dataclass(frozen=True)
@@ -109,21 +110,37 @@ def visiting_outputs(model: PreTrainedModel, visit: Visit) -> Iterator[None]:
     A dense FFN's ω is what its reader gets as input. Experts are computed one after the other, as transformers' eager
     implementation does; an expert to which no token is routed is not visited.
     """
-    handles = []
-    changed = []
-    try:
+    with ExitStack() as stack:
         for place, block in enumerate(blocks(model)):
             if block.expert is None:
-                handles.append(block.module.register_forward_pre_hook(_visit_input(place, visit)))
+                stack.callback(block.module.register_forward_pre_hook(_visit_input(place, visit)).remove)
             elif block.expert == 0:
-                block.module.forward = partial(_run_experts, block.module, place, visit)  # type: ignore[method-assign]
-                changed.append(block.module)
+                stack.enter_context(forward_replaced(block.module, partial(_run_experts, block.module, place, visit)))
+        yield
+
+
+@contextmanager
+def forward_replaced(module: nn.Module, forward: Callable[..., torch.Tensor]) -> Iterator[None]:
+    """Run the block with another forward of a module; what it had before is back after it."""
+    before = module.__dict__.get("forward")  # a library may have put one of its own before the class's
+    module.forward = forward  # type: ignore[method-assign]
+    try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
-        for module in changed:
-            del module.forward  # the class's own is back
+        del module.forward
+        if before is not None:
+            module.forward = before  # type: ignore[method-assign]
+
+
+def flags_of_blocks(model: PreTrainedModel, neurons: NeuronSet) -> list[torch.Tensor]:
+    """Which neurons of each block are in the set: bool (d_ff,) each.
+
+    Raises:
+        ValueError: the set belongs to a model of another shape.
+    """
+    if neurons.widths != tuple(widths(model)):
+        raise ValueError(f"the neurons are of layers {neurons.widths}, the model has {tuple(widths(model))}")
+    return list(torch.from_numpy(neurons.selected).split([block.width for block in blocks(model)]))
 
 
 def _visit_input(place: int, visit: Visit) -> Callable[..., tuple[torch.Tensor, ...]]:
@@ -192,25 +209,67 @@ def reader_columns(model: PreTrainedModel) -> list[torch.Tensor]:
     ]
 
 
-def neuron_parameters(model: PreTrainedModel) -> list[list[tuple[nn.Parameter, int]]]:
-    """Of each layer, the parameters that hold its neurons' own entries, each with the axis along which neurons run.
+@dataclass(frozen=True)
+class Matrix:
+    """A linear map of an FFN: a writer, whose outputs make ω, or the reader, whose input is ω.
 
-    These are the reader's weight and the writers' weights and biases. Along a writer's axis the neurons may come twice
-    (gate and up in one matrix). The reader's bias belongs to no neuron.
+    Attributes:
+        name: its path in the model.
+        module: with a `weight`, and perhaps a `bias`.
+        reads: whether it is the reader.
+        neuron_axis: the axis of its weight along which the neurons run. A writer's may hold them twice (gate and up in
+            one matrix).
+    """
+
+    name: str
+    module: nn.Module
+    reads: bool
+    neuron_axis: int
+
+    @property
+    def weight(self) -> nn.Parameter:
+        return cast(nn.Parameter, self.module.weight)
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        return cast(nn.Parameter | None, getattr(self.module, "bias", None))
+
+    @property
+    def outputs_first(self) -> torch.Tensor:
+        """The weight as (outputs, inputs), whatever way its family stores it; a view, not a copy."""
+        return self.weight if (self.neuron_axis == 1) == self.reads else self.weight.T
+
+    def neuron_parameters(self) -> dict[str, tuple[nn.Parameter, int]]:
+        """The parameters that hold the neurons' own entries, by name, each with its neuron axis.
+
+        The reader's bias belongs to no neuron.
+        """
+        found = {"weight": (self.weight, self.neuron_axis)}
+        if self.bias is not None and not self.reads:
+            found["bias"] = (self.bias, 0)
+        return {f"{self.name}.{name}": place for name, place in found.items()}
+
+
+def matrices(model: PreTrainedModel) -> list[list[Matrix]]:
+    """Each layer's matrices, writers first, from the bottom layer up.
 
     Raises:
         UserError: the model is a mixture of experts.
     """
-    family = dense_only(model, "the list of each neuron's parameters")
-    result = []
-    for layer in _layers(model):
-        parameters = [(cast(nn.Parameter, layer.get_submodule(family.reader).weight), family.neuron_axis)]
-        for writer in (layer.get_submodule(path) for path in family.writers):
-            parameters.append((cast(nn.Parameter, writer.weight), 1 - family.neuron_axis))
-            if getattr(writer, "bias", None) is not None:
-                parameters.append((cast(nn.Parameter, writer.bias), 0))
-        result.append(parameters)
-    return result
+    family = dense_only(model, "what needs each neuron's parameters")
+    paths = [(path, False) for path in family.writers] + [(family.reader, True)]
+    return [
+        [
+            Matrix(
+                f"{family.layers}.{number}.{path}",
+                layer.get_submodule(path),
+                reads,
+                family.neuron_axis if reads else 1 - family.neuron_axis,
+            )
+            for path, reads in paths
+        ]
+        for number, layer in enumerate(_layers(model))
+    ]
 
 
 def experts(model: PreTrainedModel) -> list[int | None]:

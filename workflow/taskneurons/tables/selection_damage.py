@@ -54,8 +54,8 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         first = frame.groupby(["rule", "k", "masked_task"])["n_neurons"].first()
         sizes |= {key: int(size) for key, size in first.items()}  # type: ignore[misc]
     for one in read_predictions(arguments.predictions, tasks):
-        # The plain top k % of the main job has been scored there already.
-        limit = spec["cross_task_examples"]
+        # The plain top k % of the main job has been scored there already: on the same examples, cut to as many here.
+        limit = min(spec["cross_task_examples"], spec["scored_examples"])
         whole = one.scores("none")[0, :limit]
         for masked in tasks:
             damages[one.task][spec["scope"], float(spec["k"]), masked, "score"] = whole - one.scores(masked)[0, :limit]
