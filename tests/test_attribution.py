@@ -255,3 +255,51 @@ def test_weights_get_no_gradient():
     model = tiny_model("llama")
     scores(model, PAIRS)
     assert all(not parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
+def test_float16_scores_of_small_gradients_need_the_scale():
+    """A loss of small gradients, through the whole of `attribute`: without its scale most scores would be zero."""
+    model = tiny_model("llama")
+    with torch.no_grad():
+        model.lm_head.weight.mul_(1e-3)
+    exact, narrow = scores(model, PAIRS), scores(model, PAIRS, torch.float16)
+    assert np.corrcoef(exact["score"], narrow["score"])[0, 1] > 0.99
+    assert (narrow["score"] > 0).sum() >= 0.95 * (exact["score"] > 0).sum()
+
+
+def test_a_scale_that_overflows_is_lowered(monkeypatch):
+    tried = []
+
+    def overflowing(model, batch, loss, scale):
+        tried.append(scale)
+        return sample_products(model, batch, loss, 1.0) * (np.inf if scale > 256 else 1.0)
+
+    monkeypatch.setattr(attribution, "sample_products", overflowing)
+    model = tiny_model("llama")
+    assert np.isfinite(scores(model, PAIRS[:1], torch.float16)["score"]).all()
+    assert tried == [2.0**16, 2.0**12, 2.0**8]
+
+
+def test_absolute_tokens_against_token_by_token_gradients(model):
+    """Per-token |ω·∂L/∂ω|, summed: the gradient of every position by itself."""
+    batch = collate(PAIRS[:1], CPU)
+    found = [None] * len(readers(model))
+
+    def keep(place):
+        def hook(module, inputs):
+            found[place] = inputs[0].requires_grad_() if not inputs[0].requires_grad else inputs[0]
+            return (found[place], *inputs[1:])
+
+        return hook
+
+    handles = [reader.register_forward_pre_hook(keep(place)) for place, reader in enumerate(readers(model))]
+    loss = reference_losses(model, batch).sum()
+    gradients = torch.autograd.grad(loss, found)
+    for handle in handles:
+        handle.remove()
+    products = [
+        (omega * gradient).detach().reshape(-1, omega.shape[-1]).abs().sum(dim=0)
+        for omega, gradient in zip(found, gradients, strict=True)
+    ]
+    got = scores(model, PAIRS[:1], aggregation="token")["score"].to_numpy()
+    np.testing.assert_allclose(got, torch.cat(products).numpy(), rtol=1e-4, atol=1e-8)

@@ -38,7 +38,11 @@ def main(arguments: argparse.Namespace) -> None:
     tasks = list(families)
     frames, made = read_values(arguments.scores, "scores", tasks)
     if arguments.activations:
-        activations, _ = read_values(arguments.activations, "activations", tasks)
+        activations, made_of = read_values(arguments.activations, "activations", tasks)
+        if made_of["model"] != made["model"]:
+            raise UserError(
+                f"the activations are of model {made_of['model']}, the scores of {made['model']}: make both on one"
+            )
         frames = {
             task: frame.join(activations[task].drop(columns=["layer", "expert", "neuron"]))
             for task, frame in frames.items()

@@ -81,10 +81,10 @@ def _damage(tables: Tables) -> list[str]:
     for rule, rows in loss[loss["k"] == k].groupby("rule", sort=False):
         means = rows.groupby("relation", sort=False)["value"].mean()
         parts = [f"{means[name]:.2f} for {text}" for name, text in RELATIONS.items() if name in means]
-        sentences.append(f"{rule} {', '.join(parts)}")
+        sentences.append(f"{rule} ({rows['n_neurons'].mean():.0f} neurons) {', '.join(parts)}")
     return [
-        f"Rise of the target tokens' loss (nats a token, mean over tasks) with {k:g} % selected: "
-        f"{'; '.join(sentences)}."
+        f"Rise of the target tokens' loss (nats a token, mean over tasks) with the sets of k = {k:g} % off, of which "
+        f"some rules leave few neurons: {'; '.join(sentences)}."
     ]
 
 
@@ -103,17 +103,18 @@ def _faithfulness(tables: Tables) -> list[str]:
 
 
 def _stability(tables: Tables, enough: float) -> str:
-    means = tables["stability"].groupby("n_examples")["value"].mean()
+    table = tables["stability"]
+    of_all_tasks = table.pivot(index="task", columns="n_examples", values="value").dropna(axis="columns")
+    means = of_all_tasks.mean()
     listed = ", ".join(f"{value:.0f} % with {size}" for size, value in means.items())
-    reached = means[means >= enough]
-    verdict = (
-        f"{reached.index[0]} examples are enough for {enough:g} %"
-        if len(reached)
-        else f"no size tried is enough for {enough:g} %"
-    )
+    lasting = means[::-1].ge(enough).cummin()[::-1]  # from this size on all larger ones reach it too
+    size = lasting.idxmax() if lasting.any() else means.index[-1]
+    verdict = f"{size} examples are enough for" if lasting.any() else "no size tried is enough for"
+    weakest = of_all_tasks[size].idxmin()
     return (
         f"Masks from two disjoint sets of examples agree (Jaccard, mean over tasks) to {listed} examples in each: "
-        f"{verdict}; chance is {tables['stability']['chance'].mean():.0f} %."
+        f"{verdict} {enough:g} % (with {size} the least is {of_all_tasks.loc[weakest, size]:.0f} %, {weakest}); chance "
+        f"is {table['chance'].mean():.0f} %."
     )
 
 

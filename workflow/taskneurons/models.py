@@ -150,9 +150,9 @@ def load_model(path: str | Path, settings: dict[str, Any]) -> LoadedModel:
     feed_forward(identity["model_type"])
     where = {"device_map": "balanced"} if compute.spread else {}
     model = AutoModelForCausalLM.from_pretrained(path, dtype=compute.weights, local_files_only=True, **where)
-    if compute.spread:
+    hook: Any = getattr(model, "_hf_hook", None)
+    if hook is not None:  # the layers are on several devices
         # accelerate moves every input to the first device; as an index of the last layer's states it must stay free.
-        hook: Any = model._hf_hook
         hook.skip_keys = [*(model._skip_keys_device_placement or []), "logits_to_keep"]
     else:
         nn.Module.to(model, compute.device)

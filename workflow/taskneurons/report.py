@@ -16,11 +16,13 @@ from taskneurons.findings import findings
 def _cell(value: Any) -> str:
     if pd.isna(value):
         return "–"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def table_html(frame: pd.DataFrame) -> str:
-    """A table as HTML, numbers with one decimal, missing ones as a dash."""
+    """A table as HTML, numbers with one or two decimals, missing ones as a dash."""
     return frame.map(_cell).to_html(index=False, border=0, escape=True)
 
 

@@ -19,7 +19,7 @@ def draw(table: pd.DataFrame) -> Figure:
         rows = loss[loss["relation"] == relation]
         for number, rule in enumerate(rules):
             means = rows[rows["rule"] == rule].groupby("k")["value"].mean()
-            axes.plot(means.index, means, "o-", markersize=4, label=rule, color=plt.cm.tab10(number % 10))
+            axes.plot(means.index, means, "o-", markersize=4, label=rule, color=plt.cm.tab20(number % 20))
         axes.set_title(relation)
         axes.set_xscale("log")
         axes.set_yscale("symlog", linthresh=0.1)
