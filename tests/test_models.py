@@ -9,9 +9,8 @@ import torch
 from conftest import ROOT, SHARED, TEXTS, TINY, tiny_model
 from taskneurons.errors import UserError
 from taskneurons.import_base import from_folder_or_hub
-from taskneurons.models import Compute, load_model, read_identity, save_model, start_compute, weights_hash
+from taskneurons.models import load_model, read_identity, save_model, start_compute, weights_hash
 from taskneurons.pretrain_base import build_model, build_tokenizer
-from taskneurons.training import learning_rate_factor, train, training_batches
 
 SETTINGS = {"threads": 1, "device": "cpu", "dtype": "float32", "weights": "float32"}
 ARCHITECTURE = {
@@ -21,15 +20,6 @@ ARCHITECTURE = {
     "num_attention_heads": 2,
     "max_position_embeddings": 64,
 }
-LEARNING = {
-    "epochs": 2,
-    "batch_size": 2,
-    "learning_rate": 0.01,
-    "warmup": 0.1,
-    "weight_decay": 0.0,
-    "max_gradient_norm": 1.0,
-}
-CPU = Compute(torch.device("cpu"), torch.float32)
 
 
 @pytest.mark.parametrize("family", list(TINY))
@@ -63,33 +53,6 @@ def test_tokenizer_and_model_are_reproducible():
     assert first.get_vocab() == second.get_vocab()
     assert weights_hash(build_model(ARCHITECTURE, first, 5)) == weights_hash(build_model(ARCHITECTURE, second, 5))
     assert first.decode(first("Any text: 3 %, ünïcode")["input_ids"]).strip() == "Any text: 3 %, ünïcode"
-
-
-def test_training_learns_and_is_reproducible():
-    tokenizer = build_tokenizer(TEXTS, 300)
-    pairs = [([1, 2, 3], [4, 0]), ([5, 6], [7, 0]), ([8], [9, 0]), ([], [3, 2, 1])]
-    models = [build_model(ARCHITECTURE, tokenizer, 0) for _ in range(2)]
-    losses = [train(model, pairs, {**LEARNING, "epochs": 30}, CPU, 1, "test") for model in models]
-    assert losses[0] == losses[1]
-    assert weights_hash(models[0]) == weights_hash(models[1])
-    assert losses[0][-1] < 0.3 * losses[0][0]
-
-
-def test_an_epoch_holds_every_pair_once():
-    import random
-
-    pairs = [([n], [n]) for n in range(103)]
-    seen = [pair for batch in training_batches(pairs, 4, random.Random(0)) for pair in batch]
-    assert sorted(seen) == pairs
-
-
-def test_the_learning_rate_rises_and_falls():
-    factors = [learning_rate_factor(step, 100, 0.1) for step in range(100)]
-    assert factors[0] == pytest.approx(0.1)
-    assert max(factors) == 1
-    assert factors[9] == 1
-    assert factors[-1] == pytest.approx(1 / 90)
-    assert factors[10:] == sorted(factors[10:], reverse=True)
 
 
 def test_dtype_and_threads():

@@ -10,9 +10,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from taskneurons import command
-from taskneurons.artifacts import read_frame
+from taskneurons.artifacts import content_hash, read_frame, write_frame
+from taskneurons.checkpoint import Checkpoint
 from taskneurons.models import save_model, start_compute
-from taskneurons.training import Pair, train
+from taskneurons.training import Pair, WholeModel, summary, train
 
 END = "<end>"
 
@@ -58,13 +59,25 @@ def main(arguments: argparse.Namespace) -> None:
     log.info("base model of %.2f M parameters, %d tokens", model.num_parameters() / 1e6, len(tokenizer))
     # Every token of a document is a target; the first has none before it to be predicted from.
     pairs: list[Pair] = [([], [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]) for text in documents]
-    losses = train(model, pairs, spec["pretrain"]["training"], compute, spec["seed"], "pre-training")
-    record = {"state": "base", "origin": "pre-trained on the suite's text", "spec": spec, "dtype": compute.dtype_name}
-    save_model(arguments.out, model, tokenizer, {**record, "steps": len(losses), "final_loss": losses[-1]})
+    made_of = {"origin": "pre-trained on the suite's text", "spec": spec, "dtype": compute.dtype_name}
+    history = train(
+        model,
+        WholeModel(model),
+        pairs,
+        {**spec["pretrain"]["training"], "patience": 0},
+        compute,
+        spec["seed"],
+        "pre-training",
+        checkpoint=Checkpoint(arguments.checkpoint, content_hash([made_of, documents])),
+    )
+    write_frame(arguments.metrics, history, "training", made_of)
+    save_model(arguments.out, model, tokenizer, {"state": "base", **made_of, **summary(history)})
 
 
 if __name__ == "__main__":
     options = command.parser(__doc__)
     options.add_argument("--text", type=Path, required=True, help="the pre-training text (Parquet)")
+    options.add_argument("--metrics", type=Path, required=True, help="write loss and learning rate here (Parquet)")
+    options.add_argument("--checkpoint", type=Path, required=True, help="keep the state here, to go on after a kill")
     options.add_argument("--out", type=Path, required=True, help="write the model folder here")
     command.run(main, options)

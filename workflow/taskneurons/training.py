@@ -1,12 +1,27 @@
-"""The training loop: AdamW, linear warm-up and decay, gradient clipping, over (prompt, target) pairs."""
+"""The training loop of everything that trains: AdamW with warm-up over (prompt, target) pairs, learning targets only.
 
+A batch's loss is the mean over its samples of L. A batch with more tokens than `batch_tokens` goes through the model
+in parts whose gradients add up, to the same step. With validation examples, L on them is measured after each epoch, and
+the training may stop early; a checkpoint lets a killed training go on to the very same end.
+"""
+
+import logging
+import math
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+import pandas as pd
 import torch
+from torch import nn
+from transformers import PreTrainedModel
 
+from taskneurons.batches import by_length
+from taskneurons.checkpoint import Checkpoint
 from taskneurons.encoding import collate, sample_losses
+from taskneurons.errors import UserError
 from taskneurons.models import Compute
 from taskneurons.progress import progress
 
@@ -14,6 +29,31 @@ Pair = tuple[list[int], list[int]]
 
 # Batches are filled from windows of this many batches sorted by length: little padding, order still random.
 WINDOW = 16
+
+log = logging.getLogger(__name__)
+
+
+class Trained(Protocol):
+    """What a training changes."""
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters that the optimiser holds."""
+
+    def write_back(self) -> None:
+        """Called after each step."""
+
+
+@dataclass(frozen=True)
+class WholeModel:
+    """All parameters of a model, to be trained in place."""
+
+    model: PreTrainedModel
+
+    def parameters(self) -> list[nn.Parameter]:
+        return list(self.model.parameters())
+
+    def write_back(self) -> None:
+        pass
 
 
 def training_batches(pairs: Sequence[Pair], batch_size: int, rng: random.Random) -> Iterator[list[Pair]]:
@@ -23,52 +63,165 @@ def training_batches(pairs: Sequence[Pair], batch_size: int, rng: random.Random)
     batches: list[list[int]] = []
     for start in range(0, len(order), batch_size * WINDOW):
         window = order[start : start + batch_size * WINDOW]
-        window.sort(key=lambda index: len(pairs[index][0]) + len(pairs[index][1]))
+        window.sort(key=lambda index: _length(pairs[index]))
         batches += [window[at : at + batch_size] for at in range(0, len(window), batch_size)]
     rng.shuffle(batches)
     for batch in batches:
         yield [pairs[index] for index in batch]
 
 
-def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
-    """The share of the peak learning rate at a step: linear up over `warmup` (a share of the steps), linear down."""
-    rising = max(1, round(steps * warmup))
-    return min((step + 1) / rising, max(0.0, (steps - step) / max(1, steps - rising)))
+def _length(pair: Pair) -> int:
+    return len(pair[0]) + len(pair[1])
+
+
+def learning_rate_factor(step: int, steps: int, settings: dict[str, Any]) -> float:
+    """The share of the peak learning rate at a step.
+
+    Linear up over `warmup` (a share of the steps), then, by `schedule`, linear down towards zero or constant.
+    """
+    rising = max(1, round(steps * settings["warmup"]))
+    falling = max(0.0, (steps - step) / max(1, steps - rising)) if settings["schedule"] == "linear" else 1.0
+    return min((step + 1) / rising, falling)
+
+
+def _backward(model: PreTrainedModel, batch: Sequence[Pair], batch_tokens: int, compute: Compute) -> float:
+    """Add the gradients of the batch's loss, part by part; the loss."""
+    total = 0.0
+    for rows in by_length([_length(pair) for pair in batch], len(batch), batch_tokens):
+        with compute.autocast():
+            losses = sample_losses(model, collate([batch[row] for row in rows], compute.device))
+            loss = losses.sum() / len(batch)
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+@torch.no_grad()
+def mean_loss(model: PreTrainedModel, pairs: Sequence[Pair], settings: dict[str, Any], compute: Compute) -> float:
+    """The mean of L over the samples, with dropout off."""
+    model.eval()
+    total = 0.0
+    for rows in by_length([_length(pair) for pair in pairs], settings["batch_size"], settings["batch_tokens"]):
+        with compute.autocast():
+            total += sample_losses(model, collate([pairs[row] for row in rows], compute.device)).sum().item()
+    model.train()
+    return total / len(pairs)
 
 
 def train(
-    model: torch.nn.Module, pairs: Sequence[Pair], settings: dict[str, Any], compute: Compute, seed: int, what: str
-) -> list[float]:
-    """Train all parameters of `model` in place; the loss of a batch is the mean over its samples of L.
+    model: PreTrainedModel,
+    trained: Trained,
+    pairs: Sequence[Pair],
+    settings: dict[str, Any],
+    compute: Compute,
+    seed: int,
+    what: str,
+    validation: Sequence[Pair] = (),
+    checkpoint: Checkpoint | None = None,
+) -> pd.DataFrame:
+    """Train a model in place.
 
     Args:
+        trained: which of its parameters.
         pairs: (prompt ids, target ids); only target tokens are learnt.
-        settings: epochs, batch_size, learning_rate, warmup (share of the steps), weight_decay, max_gradient_norm.
+        settings: epochs, batch_size, batch_tokens, learning_rate, warmup (share of the steps), schedule ("linear" or
+            "constant"), weight_decay, max_gradient_norm, gradient_checkpointing, patience (stop after so many epochs
+            without a better validation loss, and go back to the best epoch; 0 for never).
+        validation: examples on which L is measured after each epoch.
+        checkpoint: where the state is kept on the way. If it holds one of this training, the training goes on from
+            there, on a CPU to the same end to the bit. It is deleted at the end.
 
     Returns:
-        The loss of every step.
+        One row a step: step, epoch, loss, gradient_norm (before clipping), learning_rate, validation_loss (at the ends
+        of epochs).
+
+    Raises:
+        UserError: there is nothing to learn from, patience has nothing to watch, or the loss is no number any more.
     """
+    if not pairs:
+        raise UserError(f"{what}: there are no training examples")
+    if settings["patience"] and not validation:
+        raise UserError(f"{what}: patience {settings['patience']} needs validation examples: set validation above 0")
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    epochs, batch_size = settings["epochs"], settings["batch_size"]
-    steps = epochs * -(-len(pairs) // batch_size)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings["learning_rate"], weight_decay=settings["weight_decay"]
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate_factor(step, steps, settings["warmup"])
-    )
+    parameters = trained.parameters()
+    optimizer = torch.optim.AdamW(parameters, lr=settings["learning_rate"], weight_decay=settings["weight_decay"])
+    epochs, steps_an_epoch = settings["epochs"], -(-len(pairs) // settings["batch_size"])
+    steps = epochs * steps_an_epoch
+    history: list[dict[str, Any]] = []
+    best: list[torch.Tensor] = []
+    if checkpoint and (state := checkpoint.take_up(parameters, optimizer)):
+        history, best = state
+        trained.write_back()
+        log.info("%s: going on after %d of %d steps", what, len(history), steps)
+    done = len(history)
+    batches = (batch for _ in range(epochs) for batch in training_batches(pairs, settings["batch_size"], rng))
+    with _training_mode(model, settings["gradient_checkpointing"]):
+        for step, batch in enumerate(progress(batches, what, steps)):
+            if step < done:
+                continue
+            rate = settings["learning_rate"] * learning_rate_factor(step, steps, settings)
+            loss, norm = _step(model, trained, optimizer, batch, rate, settings, compute)
+            if not math.isfinite(loss):
+                raise UserError(f"{what}: the loss is {loss} at step {step}: lower learning_rate ({rate:.2g} there)")
+            epoch, within = divmod(step, steps_an_epoch)
+            row = {"step": step, "epoch": epoch, "loss": loss, "gradient_norm": norm, "learning_rate": rate}
+            history.append({**row, "validation_loss": None})
+            if validation and within == steps_an_epoch - 1:
+                history[-1]["validation_loss"] = mean_loss(model, validation, settings, compute)
+                if settings["patience"]:
+                    best = [p.detach().clone() for p in parameters] if _epochs_since_best(history) == 0 else best
+                    if _epochs_since_best(history) >= settings["patience"]:
+                        log.info("%s: stopped after epoch %d, going back to the best one", what, epoch)
+                        break
+            if checkpoint and checkpoint.due():
+                checkpoint.save(parameters, optimizer, best, history)
+    for parameter, values in zip(parameters, best, strict=False):  # best is empty where no epoch is gone back to
+        parameter.data.copy_(values)
+    trained.write_back()
+    if checkpoint:
+        checkpoint.path.unlink(missing_ok=True)
+    return pd.DataFrame(history).astype({"validation_loss": "float64"})
+
+
+@contextmanager
+def _training_mode(model: PreTrainedModel, gradient_checkpointing: bool) -> Iterator[None]:
+    if gradient_checkpointing:
+        model.activation_checkpointing_enable()
     model.train()
-    losses = []
-    batches = (batch for _ in range(epochs) for batch in training_batches(pairs, batch_size, rng))
-    for batch in progress(batches, what, steps):
-        with compute.autocast():
-            loss = sample_losses(model, collate(batch, compute.device)).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings["max_gradient_norm"])
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
-    model.eval()
-    return losses
+    try:
+        yield
+    finally:
+        model.eval()
+        if gradient_checkpointing:
+            model.activation_checkpointing_disable()
+
+
+def _step(
+    model: PreTrainedModel,
+    trained: Trained,
+    optimizer: torch.optim.Optimizer,
+    batch: Sequence[Pair],
+    rate: float,
+    settings: dict[str, Any],
+    compute: Compute,
+) -> tuple[float, float]:
+    """One step of the optimiser; the batch's loss, and the norm of its gradient before clipping."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss = _backward(model, batch, settings["batch_tokens"], compute)
+    norm = nn.utils.clip_grad_norm_(trained.parameters(), settings["max_gradient_norm"])
+    optimizer.step()
+    trained.write_back()
+    optimizer.zero_grad(set_to_none=True)
+    return loss, norm.item()
+
+
+def _epochs_since_best(history: list[dict[str, Any]]) -> int:
+    losses = [row["validation_loss"] for row in history if row["validation_loss"] is not None]
+    return len(losses) - 1 - losses.index(min(losses))
+
+
+def summary(history: pd.DataFrame) -> dict[str, Any]:
+    """What a trained model's identity record says of its training."""
+    return {"steps": len(history), "final_loss": float(history["loss"].tail(20).mean())}
