@@ -65,7 +65,7 @@ MATRIX = {
     "compute.dtype": ("embedded", "bfloat16", BASE),
     "compute.training_threads": ("embedded", 1, BASE),
     "compute.inference_threads": ("embedded", 2, {*ON_MODELS, "table_zero_shot"}),
-    "compute.inference_weights": ("embedded", "compute", {*ON_MODELS, "table_zero_shot"}),
+    "compute.frozen_weights": ("embedded", "compute", {*ON_MODELS, "table_zero_shot"}),
     "model.name": ("embedded", "other", {*WITH_MODEL, "figure_deactivation", "report"}),
     f"{PRETRAIN}.documents_per_task": ("embedded", 7, {"pretraining_text", *BASE}),
     f"{PRETRAIN}.vocabulary": ("embedded", 999, BASE),

@@ -23,7 +23,7 @@ os.environ.update(
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 from taskneurons.code_identity import code_identity
-from taskneurons.config import checked_config, data_settings, needed_sizes, shown_tasks
+from taskneurons.config import checked_config, data_settings, needed_sizes, shown_tasks, some_tasks
 from taskneurons.data_files import local_file
 from taskneurons.errors import UserError
 from taskneurons.selection_rules import RULES
@@ -40,6 +40,14 @@ ORIGINALS = [f"multitask-seed{seed}" for seed in CONFIG["training"]["seeds"]]
 DRAWS = list(range(CONFIG["selection"]["random_draws"]))
 K = f"{CONFIG['selection']['k']:g}"
 
+# The sets that each task's data train: its own neurons, with cross training those of every task, and random ones.
+TUNING = CONFIG["neuron_tuning"]
+TUNED_SETS = (TASKS if TUNING["cross_training"] else ["{task}"]) + [
+    f"random{K}-seed{draw}" for draw in range(TUNING["random_draws"])
+]
+PROPORTIONS = [f"{k:g}" for k in TUNING["proportions"]["percents"]]
+PROPORTION_TASKS = some_tasks(CONFIG, TUNING["proportions"]["tasks"])
+
 # The sets that the damage table compares: of each task by every rule and k, and random ones.
 DAMAGE_RULES = CONFIG["damage"]["rules"]
 COMPARED_SETS = [f"{rule}{k:g}" for rule, percents in DAMAGE_RULES.items() if rule != "random" for k in percents]
@@ -51,8 +59,13 @@ REPORT_TABLES = [
     "deactivation",
     "deactivation_means",
     "deactivation_effect",
+    "neuron_tuning",
+    "neuron_tuning_means",
+    "neuron_tuning_effect",
     "specificity",
     "cross_task_deactivation",
+    "cross_task_tuning",
+    "single_task_proportion",
     "overlap_rate",
     "jaccard",
     "neurons_per_layer",
@@ -63,7 +76,10 @@ REPORT_TABLES = [
 ]
 REPORT_FIGURES = [
     "deactivation",
+    "neuron_tuning",
     "cross_task_deactivation",
+    "cross_task_tuning",
+    "single_task_proportion",
     "jaccard",
     "neurons_per_layer",
     "selection_damage",
@@ -74,6 +90,7 @@ REPORT_FIGURES = [
 
 wildcard_constraints:
     task="|".join(TASKS),
+    owner="|".join([*TASKS, "random"]),
     state=r"base|multitask-seed\d+",
     seed=r"\d+",
     draw=r"\d+",
@@ -90,11 +107,27 @@ def spec(step, **settings):
 
 
 def compute(kind):
-    """The compute settings of a step; kind is "training" or "inference". Threads never come from --cores."""
+    """The compute settings of a step; kind is "training", "tuning" or "inference". Threads never come from --cores."""
     settings = CONFIG["compute"]
-    weights = settings["inference_weights"] if kind == "inference" else "float32"
+    weights = "float32" if kind == "training" else settings["frozen_weights"]
     threads = settings[f"{kind}_threads"]
     return {"device": settings["device"], "dtype": settings["dtype"], "weights": weights, "threads": threads}
+
+
+def training_settings(settings):
+    """The settings of a training, by one of the config's training entries."""
+    settings = {key: value for key, value in settings.items() if key != "seeds"}
+    passes = CONFIG["compute"]
+    return {
+        **settings,
+        "batch_tokens": passes["training_batch_tokens"],
+        "gradient_checkpointing": passes["gradient_checkpointing"],
+    }
+
+
+def validation_data(tasks, settings):
+    """The validation splits of some tasks, if a training looks at them."""
+    return [f"<results>/data/{task}/validation.parquet" for task in tasks] if settings["validation"] else []
 
 
 def attribution_spec(step):
@@ -154,23 +187,26 @@ def predictions(states):
     return [f"<results>/predictions/{state}/{task}.parquet" for state in states for task in TASKS]
 
 
-def masks_to_switch_off(state):
+def random_masks(state, task, percents, draws):
+    """Random sets to compare a task's with: those of all tasks, or its own where they are matched in every layer."""
+    owner = task if CONFIG["selection"]["random_scope"] == "per-layer" else "random"
+    return [f"<results>/masks/{state}/{owner}/random{k}-seed{draw}.parquet" for k in percents for draw in draws]
+
+
+def masks_to_switch_off(state, tested):
     """The sets that are switched off one after the other in a model; none in the base model (zero-shot)."""
     if state == "base":
         return []
-    masks = f"<results>/masks/{scored_state(state)}"
-    return [f"{masks}/{task}/top{K}.parquet" for task in TASKS] + [
-        f"{masks}/random/random{K}-seed{draw}.parquet" for draw in DRAWS
-    ]
+    made_on = scored_state(state)
+    own = [f"<results>/masks/{made_on}/{task}/top{K}.parquet" for task in TASKS]
+    return own + random_masks(made_on, tested, [K], DRAWS)
 
 
-def compared_masks(state):
+def compared_masks(state, tested):
     """The masks of the damage table, made on the state that scores this one's neurons."""
-    masks = f"<results>/masks/{scored_state(state)}"
-    random = [f"random{k:g}-seed{draw}" for k in DAMAGE_RULES.get("random", []) for draw in DRAWS]
-    return [f"{masks}/{task}/{name}.parquet" for task in TASKS for name in COMPARED_SETS] + [
-        f"{masks}/random/{name}.parquet" for name in random
-    ]
+    made_on = scored_state(state)
+    compared = [f"<results>/masks/{made_on}/{task}/{name}.parquet" for task in TASKS for name in COMPARED_SETS]
+    return compared + random_masks(made_on, tested, [f"{k:g}" for k in DAMAGE_RULES.get("random", [])], DRAWS)
 
 
 def damage_spec():
@@ -186,8 +222,7 @@ def damage_spec():
 
 def faithfulness_tasks():
     """The tasks on which the criteria are held against exact effects."""
-    tasks = CONFIG["faithfulness"]["tasks"]
-    return TASKS if tasks == "all" else tasks
+    return some_tasks(CONFIG, CONFIG["faithfulness"]["tasks"])
 
 
 def evaluation_spec(state, task):
@@ -199,6 +234,38 @@ def evaluation_spec(state, task):
         del settings["label_score"]
     tasks = [] if state == "base" else TASKS
     return spec("evaluation", evaluation=settings, tasks=tasks, compute=compute("inference"))
+
+
+def tuned_masks(task):
+    """The sets of the base model that a task's data train, in the order of TUNED_SETS."""
+    own = [f"<results>/masks/base/{one}/top{K}.parquet" for one in (TASKS if TUNING["cross_training"] else [task])]
+    return own + random_masks("base", task, [K], range(TUNING["random_draws"]))
+
+
+def tuning_spec(seed):
+    """The spec of a neuron tuning."""
+    training = training_settings(TUNING["training"])
+    return spec("neuron_tuning", training=training, seed=int(seed), compute=compute("tuning"))
+
+
+def deltas_to_evaluate(task, seed):
+    """The deltas that are tested on a task: all that its data trained, and the other tasks' own ones."""
+    own = [f"<results>/deltas/{task}-seed{seed}/{name.format(task=task)}.safetensors" for name in TUNED_SETS]
+    return own + [f"<results>/deltas/{one}-seed{seed}/{one}.safetensors" for one in TASKS if one != task]
+
+
+def tuned_evaluation_spec(task, named_by):
+    """The spec of an evaluation of deltas, which are told apart by their set or by their k."""
+    settings = dict(CONFIG["evaluation"])
+    if CONFIG["tasks"][task]["metric"] != "accuracy":
+        del settings["label_score"]
+    return spec("tuned_evaluation", evaluation=settings, named_by=named_by, compute=compute("inference"))
+
+
+def tuned_predictions():
+    """The prediction files of neuron tuning, seed by seed and task by task."""
+    seeds = TUNING["training"]["seeds"]
+    return [f"<results>/predictions/neuron_tuning-seed{seed}/{task}.parquet" for seed in seeds for task in TASKS]
 
 
 def overlap_states():

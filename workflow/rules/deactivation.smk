@@ -3,7 +3,7 @@ rule evaluation:
     input:
         model="<results>/models/{state}",
         data="<results>/data/{task}/test.parquet",
-        masks=lambda w: masks_to_switch_off(w.state),
+        masks=lambda w: masks_to_switch_off(w.state, w.task),
     output:
         "<results>/predictions/{state}/{task}.parquet",
     log:
@@ -85,7 +85,7 @@ rule table_zero_shot:
     """The base model as it is, before any fine-tuning."""
     input:
         predictions=predictions(["base"]),
-        published="workflow/published/zero_shot.csv",
+        published="workflow/published/neuron_tuning.csv",
     output:
         parquet="<results>/tables/zero_shot.parquet",
         csv=report("<results>/tables/zero_shot.csv", caption="../report/zero_shot.rst", category="Tables"),

@@ -5,21 +5,27 @@ if "pretrain" in CONFIG["model"]["source"]:
         input:
             "<results>/data/pretraining.parquet",
         output:
-            directory("<results>/models/base"),
+            model=directory("<results>/models/base"),
+            metrics="<results>/training/base.parquet",
         log:
             "<results>/logs/base_model.log",
         conda:
             "../../envs/taskneurons.yaml"
         threads: CONFIG["compute"]["training_threads"]
         params:
+            checkpoint="<results>/checkpoints/base.safetensors",
             spec=spec(
                 "pretrain_base",
-                pretrain=CONFIG["model"]["source"]["pretrain"],
+                pretrain={
+                    **CONFIG["model"]["source"]["pretrain"],
+                    "training": training_settings(CONFIG["model"]["source"]["pretrain"]["training"]),
+                },
                 seed=CONFIG["seed"],
                 compute=compute("training"),
             ),
         shell:
-            "python -m taskneurons.pretrain_base --spec {params.spec:q} --text {input} --out {output} --log {log}"
+            "python -m taskneurons.pretrain_base --spec {params.spec:q} --text {input}"
+            " --checkpoint {params.checkpoint} --metrics {output.metrics} --out {output.model} --log {log}"
 
 else:
 
@@ -47,21 +53,25 @@ rule multitask:
     input:
         model="<results>/models/base",
         data=expand("<results>/data/{task}/train.parquet", task=TASKS),
+        validation=validation_data(TASKS, CONFIG["training"]),
     output:
-        directory("<results>/models/multitask-seed{seed}"),
+        model=directory("<results>/models/multitask-seed{seed}"),
+        metrics="<results>/training/multitask-seed{seed}.parquet",
     log:
         "<results>/logs/multitask-seed{seed}.log",
     conda:
         "../../envs/taskneurons.yaml"
     threads: CONFIG["compute"]["training_threads"]
     params:
+        checkpoint="<results>/checkpoints/multitask-seed{seed}.safetensors",
         spec=lambda w: spec(
             "multitask",
-            training={key: value for key, value in CONFIG["training"].items() if key != "seeds"},
+            training=training_settings(CONFIG["training"]),
             tasks=TASKS,
             seed=int(w.seed),
             compute=compute("training"),
         ),
     shell:
         "python -m taskneurons.multitask --spec {params.spec:q}"
-        " --model {input.model} --data {input.data} --out {output} --log {log}"
+        " --model {input.model} --data {input.data} --validation {input.validation}"
+        " --checkpoint {params.checkpoint} --metrics {output.metrics} --out {output.model} --log {log}"

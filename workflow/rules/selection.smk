@@ -15,13 +15,13 @@ rule selection:
 
 
 rule random_selection:
-    """As many random neurons; one draw serves all tasks, which have the same number."""
+    """As many random neurons as a task has; in `random` those that serve all tasks, which have the same number."""
     input:
-        f"<results>/masks/{{state}}/{TASKS[0]}/top{{k}}.parquet",
+        lambda w: f"<results>/masks/{w.state}/{TASKS[0] if w.owner == 'random' else w.owner}/top{w.k}.parquet",
     output:
-        "<results>/masks/{state}/random/random{k}-seed{draw}.parquet",
+        "<results>/masks/{state}/{owner}/random{k}-seed{draw}.parquet",
     log:
-        "<results>/logs/selection/{state}-random{k}-seed{draw}.log",
+        "<results>/logs/selection/{state}-{owner}-random{k}-seed{draw}.log",
     conda:
         "../../envs/taskneurons.yaml"
     params:

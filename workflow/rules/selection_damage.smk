@@ -51,7 +51,7 @@ rule damage:
     input:
         model="<results>/models/{state}",
         data="<results>/data/{task}/test.parquet",
-        masks=lambda w: compared_masks(w.state),
+        masks=lambda w: compared_masks(w.state, w.task),
     output:
         "<results>/damage/{state}/{task}.parquet",
     log:

@@ -45,7 +45,7 @@ def in_halves(rows: list[int], work: Callable[[list[int]], Result]) -> Iterator[
         if len(rows) == 1:
             raise UserError(
                 f"the device's memory is too small for one example ({problem}): lower the token budgets in "
-                "data.tokens, set compute.inference_weights: compute, or take a larger device"
+                "data.tokens, set compute.frozen_weights: compute, or take a larger device"
             ) from problem
     else:
         yield rows, result

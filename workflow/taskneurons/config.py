@@ -226,17 +226,44 @@ def _check_groups(groups: Config, tasks: Config) -> None:
 
 
 def _check_comparisons(config: Config) -> None:
-    tasks = config["faithfulness"]["tasks"]
-    for task in [] if tasks == "all" else tasks:
-        if task not in config["tasks"]:
+    for where, settings in (
+        ("faithfulness", config["faithfulness"]),
+        ("neuron_tuning: proportions", config["neuron_tuning"]["proportions"]),
+    ):
+        for task in some_tasks(config, settings["tasks"]):
+            if task not in config["tasks"]:
+                raise UserError(
+                    f"config: {where}: tasks: there is no task {task!r}; there are {', '.join(config['tasks'])}"
+                )
+    for where, training in (
+        ("training", config["training"]),
+        ("neuron_tuning: training", config["neuron_tuning"]["training"]),
+    ):
+        if training["patience"] and not training["validation"]:
             raise UserError(
-                f"config: faithfulness: tasks: there is no task {task!r}; there are {', '.join(config['tasks'])}"
+                f"config: {where}: patience: {training['patience']} epochs without a better validation loss cannot be "
+                "seen with validation: 0; say on how many validation examples a task the loss is measured"
+            )
+    fewest = min(config["stability"]["sizes"])
+    for key, task in config["tasks"].items():
+        number = task.get("sizes", config["data"]["sizes"])["attribution"]
+        if 2 * fewest > number:
+            raise UserError(
+                f"config: stability: sizes: two disjoint sets of {fewest} examples need more than the {number} "
+                f"attribution examples of {key}: add a smaller size"
             )
     rules = config["damage"]["rules"]
+    if set(rules) <= {"random"}:
+        raise UserError("config: damage: rules: give at least one rule beside random, to be compared with it")
     for rule, percents in config["damage"]["scored"].items():
         for k in percents:
             if k not in rules.get(rule, []):
                 raise UserError(f"config: damage: scored: {rule} {k:g} is not among damage.rules: add it there too")
+
+
+def some_tasks(config: Config, chosen: str | list[str]) -> list[str]:
+    """The keys of the tasks that a setting chooses: a list, or "all"."""
+    return list(config["tasks"]) if chosen == "all" else list(chosen)
 
 
 def data_settings(task: Config, split: str) -> Config:

@@ -11,7 +11,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from taskneurons import command
 from taskneurons.artifacts import read_frame, replacing
@@ -39,6 +41,13 @@ def heat_map(matrix: pd.DataFrame, label: str, palette: str, low: float, high: f
     """
     rows, columns = matrix.shape
     figure, axes = plt.subplots(figsize=(2.6 + 0.55 * columns, 1.4 + 0.42 * rows))
+    figure.colorbar(draw_heat_map(axes, matrix, palette, low, high), label=label)
+    return figure
+
+
+def draw_heat_map(axes: Axes, matrix: pd.DataFrame, palette: str, low: float, high: float) -> AxesImage:
+    """Draw one panel of a `heat_map`."""
+    rows, columns = matrix.shape
     image = axes.imshow(matrix.to_numpy(dtype=float), cmap=palette, vmin=low, vmax=high, aspect="auto")
     axes.set_xticks(range(columns), matrix.columns, rotation=40, ha="right")
     axes.set_yticks(range(rows), matrix.index)
@@ -56,19 +65,42 @@ def heat_map(matrix: pd.DataFrame, label: str, palette: str, low: float, high: f
         )
     axes.set_xlabel(str(matrix.columns.name))
     axes.set_ylabel(str(matrix.index.name))
-    figure.colorbar(image, label=label)
+    return image
+
+
+def method_bars(table: pd.DataFrame, colours: dict[str, str]) -> Figure:
+    """Bars of every task's score by each method of a table, with intervals.
+
+    Args:
+        colours: method → colour, in the order of the bars.
+    """
+    tasks = list(table["task"].unique())
+    figure, axes = plt.subplots(figsize=(2 + 0.75 * len(tasks), 3.6))
+    places = np.arange(len(tasks))
+    for number, (method, colour) in enumerate(colours.items()):
+        rows = table[table["method"] == method].set_index("task").loc[tasks]
+        errors = np.abs(np.stack([rows["value"] - rows["ci_low"], rows["ci_high"] - rows["value"]]))
+        axes.bar(
+            places + 0.27 * (number - 1), rows["value"], 0.25, yerr=errors, label=method, color=colour, capsize=1.5
+        )
+    metrics = table.drop_duplicates("task").set_index("task")["metric"]
+    axes.set_xticks(places, [f"{task}\n({metrics[task]})" for task in tasks], rotation=40, ha="right")
+    axes.set_ylabel("score")
+    axes.set_ylim(0, 105)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.15), ncols=3, frameon=False)
     return figure
 
 
-def figure_command(description: str | None, draw: Callable[[pd.DataFrame], Figure]) -> None:
-    """Run a figure's command line: `draw` makes the figure from the table."""
+def figure_command(description: str | None, draw: Callable[..., Figure]) -> None:
+    """Run a figure's command line: `draw` makes the figure from the tables, in the order in which they are given."""
     options = command.parser(description)
-    options.add_argument("--table", type=Path, required=True, help="the table to draw (Parquet)")
+    options.add_argument("--table", type=Path, nargs="+", required=True, help="the table to draw, or tables (Parquet)")
     options.add_argument("--svg", type=Path, required=True, help="write the figure here (SVG)")
     options.add_argument("--png", type=Path, required=True, help="write the figure here (PNG)")
 
     def main(arguments: argparse.Namespace) -> None:
-        frame, _ = read_frame(arguments.table, "table")
-        save(draw(frame), arguments.svg, arguments.png)
+        frames = [read_frame(path, "table")[0] for path in arguments.table]
+        save(draw(*frames), arguments.svg, arguments.png)
 
     command.run(main, options)

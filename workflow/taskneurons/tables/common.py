@@ -11,7 +11,7 @@ import pandas as pd
 
 from taskneurons import command
 from taskneurons.artifacts import read_frame, replacing, write_frame
-from taskneurons.bootstrap import mean_interval
+from taskneurons.bootstrap import mean_interval, mean_of_means_interval
 from taskneurons.errors import UserError
 
 
@@ -35,12 +35,10 @@ class Predictions:
         return [name for name in self.conditions if name.startswith("random-")]
 
     def method_conditions(self, method: str) -> list[str]:
-        """The conditions that a method of the deactivation table averages over."""
-        return {
-            "original": ["none"],
-            "deactivate-random": self.random_conditions(),
-            "deactivate-task": [self.task],
-        }[method]
+        """The conditions that a method of the deactivation or the neuron tuning table averages over."""
+        if method.endswith("-random"):
+            return self.random_conditions()
+        return [self.task if method.endswith("-task") else "none"]
 
     def scores(self, *conditions: str) -> np.ndarray:
         """The scores of some conditions on their common first examples: (models · conditions, examples), in points."""
@@ -49,7 +47,7 @@ class Predictions:
         return 100 * np.concatenate([scores[:, :common] for scores in chosen])
 
     def n_seeds(self) -> int:
-        return len(self.conditions["none"])
+        return len(next(iter(self.conditions.values())))
 
 
 def read_predictions(paths: list[Path], tasks: dict[str, dict[str, Any]]) -> list[Predictions]:
@@ -76,7 +74,6 @@ def read_predictions(paths: list[Path], tasks: dict[str, dict[str, Any]]) -> lis
     return result
 
 
-METHODS = ("original", "deactivate-random", "deactivate-task")
 PAPER_COLUMNS = {"Llama-2-7b": "paper_llama", "Bloom-7b1": "paper_bloom"}
 
 
@@ -121,12 +118,54 @@ def method_row(
     }
 
 
+KINDS = {"accuracy": "classification", "rougeL": "generation"}
+
+
+def means_row(method: str, tasks: list[Predictions], spec: dict[str, Any], published: Published) -> dict[str, Any]:
+    """The mean of a method over tasks of one kind; the published mean is over the counterparts of the same tasks."""
+    chosen = [one.method_conditions(method) for one in tasks]
+    groups = [one.scores(*names).mean(axis=0) for one, names in zip(tasks, chosen, strict=True)]
+    value, low, high = mean_of_means_interval(groups, spec["tables"]["bootstrap"], spec["tables"]["confidence"])
+    cells = [published.cells(method=method, task=one.shown["counterpart"]) for one in tasks]
+    return {
+        "model": spec["model"],
+        "method": method,
+        "kind": KINDS[tasks[0].shown["metric"]],
+        "value": value,
+        "ci_low": low,
+        "ci_high": high,
+        "n_seeds": tasks[0].n_seeds(),
+        "n_draws": len(chosen[0]) if method.endswith("-random") else 0,
+        **pd.DataFrame(cells).astype(float).mean(skipna=False).to_dict(),
+        "n_tasks": len(tasks),
+    }
+
+
+def by_kind(tasks: list[Predictions]) -> list[list[Predictions]]:
+    """The tasks of each kind that there is: classification, generation."""
+    kinds = [[one for one in tasks if one.shown["metric"] == metric] for metric in KINDS]
+    return [kind for kind in kinds if kind]
+
+
+def difference_row(one: Predictions, first: list[str], second: list[str], spec: dict[str, Any]) -> dict[str, Any]:
+    """A task's mean score under the first conditions less that under the second ones, paired by test example."""
+    difference = one.scores(*first).mean(axis=0) - one.scores(*second).mean(axis=0)
+    return {
+        "task": one.shown["name"],
+        "metric": one.shown["metric"],
+        **value_and_interval(difference, spec["tables"]),
+        "n_seeds": one.n_seeds(),
+        "n_draws": len(one.random_conditions()),
+        "n_test": one.facts["n_test"],
+    }
+
+
 def write_table(rows: list[dict[str, Any]], spec: dict[str, Any], parquet: Path, csv: Path) -> None:
-    """Write a table as Parquet, with its metadata, and as CSV with two decimals."""
+    """Write a table as Parquet, with its metadata, and as CSV with four decimals."""
     frame = pd.DataFrame(rows)
     write_frame(parquet, frame, "table", {"spec": spec})
     with replacing(csv) as partial:
-        frame.round(2).to_csv(partial, index=False)
+        frame.round(4).to_csv(partial, index=False)
 
 
 def table_command(

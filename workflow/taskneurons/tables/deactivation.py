@@ -3,7 +3,9 @@
 import argparse
 from typing import Any
 
-from taskneurons.tables.common import METHODS, Published, method_row, read_predictions, table_command
+from taskneurons.tables.common import Published, method_row, read_predictions, table_command
+
+METHODS = ("original", "deactivate-random", "deactivate-task")
 
 
 def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:

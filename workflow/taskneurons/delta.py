@@ -1,0 +1,104 @@
+"""Deltas: what neuron tuning changed in a model, as a file of the trained neurons' values and of which they are.
+
+A delta fits the one model that it was trained from, which it knows by its identity. Deltas stack: the second of two
+that were trained one after the other fits the model that carries the first.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from taskneurons.artifacts import METADATA_KEY, replacing
+from taskneurons.errors import UserError
+from taskneurons.models import LoadedModel
+from taskneurons.neuron_set import NeuronSet
+from taskneurons.trained_neurons import entries_put_back, slices
+
+KIND = "delta"
+NEURONS = "neurons"
+
+
+@dataclass(frozen=True)
+class Delta:
+    """The values of trained neurons.
+
+    Attributes:
+        values: the parameter's name in the model → (n, …), a neuron's entries in each row, as `Slice.read` gives them.
+        neurons: which neurons they belong to.
+        base: the identity of the model that they were trained from.
+        result: the identity of the model with them.
+        facts: what made them.
+    """
+
+    values: dict[str, torch.Tensor]
+    neurons: NeuronSet
+    base: str
+    result: str
+    facts: dict[str, Any]
+
+
+def write_delta(path: str | Path, delta: Delta) -> None:
+    """Write a delta as safetensors, atomically; the places of its neurons are the tensor `neurons`."""
+    note = {
+        **delta.facts,
+        "kind": KIND,
+        "base": delta.base,
+        "result": delta.result,
+        "widths": list(delta.neurons.widths),
+    }
+    places = torch.from_numpy(np.flatnonzero(delta.neurons.selected))
+    values = {name: tensor.cpu().contiguous() for name, tensor in delta.values.items()}
+    with replacing(path) as partial:
+        save_file({**values, NEURONS: places}, partial, {METADATA_KEY.decode(): json.dumps(note, sort_keys=True)})
+
+
+def read_delta(path: str | Path) -> Delta:
+    """Read a delta.
+
+    Raises:
+        UserError: the file is missing, or is no delta.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path} does not exist: run the step that makes it first")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get(METADATA_KEY.decode(), "{}"))
+            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except SafetensorError as problem:
+        raise UserError(f"{path} is not a safetensors file ({problem})") from problem
+    if facts.get("kind") != KIND:
+        raise UserError(f"{path} holds no delta of this workflow")
+    widths = tuple(facts["widths"])
+    selected = np.zeros(sum(widths), dtype=bool)
+    selected[values.pop(NEURONS).numpy()] = True
+    return Delta(values, NeuronSet(selected, widths), facts["base"], facts["result"], facts)
+
+
+@contextmanager
+def with_delta(loaded: LoadedModel, delta: Delta) -> Iterator[LoadedModel]:
+    """Run the block with a delta's values in the model; they are taken off after it, and the very bits are back.
+
+    The block gets the model under its new identity: nested blocks stack deltas, and `save_model` within the block
+    saves the merged model.
+
+    Raises:
+        UserError: the delta was trained from another model.
+    """
+    if delta.base != loaded.identity["identity"]:
+        raise UserError(
+            f"the delta was trained from model {delta.base}, but this model is {loaded.identity['identity']}: "
+            "apply it to the model that it was trained from (deltas that stack, in the order of their training)"
+        )
+    places = [place for _, found in slices(loaded.model, delta.neurons) for place in found]
+    with entries_put_back(places):
+        for place in places:
+            place.write(delta.values[place.name])
+        yield replace(loaded, identity={**loaded.identity, "identity": delta.result, "parent": delta.base})

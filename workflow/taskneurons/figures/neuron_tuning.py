@@ -1,0 +1,17 @@
+"""Bars of every task's score: zero-shot, with random neurons trained, with its own neurons trained; with intervals."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from taskneurons.figures.common import figure_command, method_bars
+
+COLOURS = {"zero-shot": "#4c566a", "train-random": "#8fbcdb", "train-task": "#5b9a5b"}
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The figure of the neuron tuning table."""
+    return method_bars(table, COLOURS)
+
+
+if __name__ == "__main__":
+    figure_command(__doc__, draw)

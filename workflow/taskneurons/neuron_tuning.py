@@ -1,0 +1,88 @@
+"""Neuron tuning: train only given neurons of the base model on one task's data, one set after the other (section 2).
+
+Every set starts from the base model. What is stored is the delta: the trained neurons' values and which they are.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from taskneurons import command
+from taskneurons.artifacts import content_hash, write_frame
+from taskneurons.checkpoint import Checkpoint
+from taskneurons.delta import Delta, write_delta
+from taskneurons.models import LoadedModel, check_made_on, load_model, weights_hash
+from taskneurons.neuron_set import NeuronSet, read_mask
+from taskneurons.task import read_task
+from taskneurons.trained_neurons import entries_put_back, trained_neurons
+from taskneurons.training import Pair, train
+
+log = logging.getLogger(__name__)
+
+
+def tune(
+    base: LoadedModel,
+    neurons: NeuronSet,
+    pairs: list[Pair],
+    validation: list[Pair],
+    spec: dict[str, Any],
+    facts: dict[str, Any],
+    checkpoint: Path,
+) -> tuple[Delta, pd.DataFrame]:
+    """Train one set of neurons; the base model is as before afterwards.
+
+    Args:
+        spec: training (settings as for `train`) and seed.
+        facts: what the delta is made of; it decides whether a checkpoint belongs to this training.
+
+    Returns:
+        The delta, and the training's history.
+    """
+    with trained_neurons(base.model, neurons) as trained, entries_put_back(trained.slices):
+        history = train(
+            base.model,
+            trained,
+            pairs,
+            spec["training"],
+            base.compute,
+            spec["seed"],
+            f"{facts['set']} on {facts['task']}",
+            validation,
+            Checkpoint(checkpoint, content_hash(facts)),
+        )
+        values = {name: value.clone() for name, value in trained.values().items()}
+        return Delta(values, neurons, base.identity["identity"], weights_hash(base.model), facts), history
+
+
+def main(arguments: argparse.Namespace) -> None:
+    spec = arguments.spec
+    base = load_model(arguments.model, spec["compute"])
+    task = read_task(arguments.data)
+    pairs = [example.pair for example in task.encoded(base.tokenizer)]
+    watched = [example.pair for path in arguments.validation for example in read_task(path).encoded(base.tokenizer)]
+    histories = []
+    for path, out in zip(arguments.masks, arguments.out, strict=True):
+        neurons, made = read_mask(path)
+        check_made_on(path, made, base.identity)
+        facts = {"set": made["set"], "rule": made["rule"], "k": made["k"], "spec": spec, **task.facts(base)}
+        checkpoint = arguments.checkpoints / f"{made['set']}{made['k']:g}.safetensors"
+        validation = watched[: spec["training"]["validation"]]
+        delta, history = tune(base, neurons, pairs, validation, spec, facts, checkpoint)
+        write_delta(out, delta)
+        histories.append(history.assign(set=made["set"], k=made["k"], neurons=len(neurons)))
+    write_frame(arguments.metrics, pd.concat(histories, ignore_index=True), "training", {"spec": spec})
+
+
+if __name__ == "__main__":
+    options = command.parser(__doc__)
+    options.add_argument("--model", type=Path, required=True, help="the base model's folder")
+    options.add_argument("--data", type=Path, required=True, help="the train split of the task (Parquet)")
+    options.add_argument("--validation", type=Path, nargs="*", default=[], help="its validation split (Parquet)")
+    options.add_argument("--masks", type=Path, nargs="+", required=True, help="the sets to train (Parquet)")
+    options.add_argument("--checkpoints", type=Path, required=True, help="keep states here, to go on after a kill")
+    options.add_argument("--metrics", type=Path, required=True, help="write the losses of all sets here (Parquet)")
+    options.add_argument("--out", type=Path, nargs="+", required=True, help="write each set's delta here (safetensors)")
+    command.run(main, options)

@@ -1,0 +1,60 @@
+"""Figure 5: the score of every task after training every task's neurons, and its change from zero-shot.
+
+Two readings: task i's neurons trained on task i's data ("own-data"), or on the data of the task that is tested
+("tested-data"); the second is there if the run made it.
+"""
+
+import argparse
+from typing import Any
+
+from taskneurons.tables.common import Predictions, read_predictions, table_command, value_and_interval
+
+
+def conditions(tuned: str, one: Predictions) -> dict[str, str]:
+    """The readings of a cell that the run has, each with its condition."""
+    readings = {"own-data": tuned, "tested-data": tuned if tuned == one.task else f"{tuned}-on-{one.task}"}
+    return {reading: name for reading, name in readings.items() if name in one.conditions}
+
+
+def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row a reading and pair of tasks: value is the score, change is value less zero-shot, in points."""
+    spec = arguments.spec
+    limit = spec["cross_task_examples"]
+    base = {one.task: one for one in read_predictions(arguments.base, spec["tasks"])}
+    tasks = read_predictions(arguments.tuned, spec["tasks"])
+    found: dict[str, list[dict[str, Any]]] = {"own-data": [], "tested-data": []}
+    for tuned in tasks:
+        for one in tasks:
+            for reading, name in conditions(tuned.task, one).items():
+                scores = one.scores(name)[:, :limit]
+                zero_shot = base[one.task].scores("none")[:, : scores.shape[1]]
+                change = value_and_interval(scores.mean(axis=0) - zero_shot.mean(axis=0), spec["tables"])
+                found[reading].append(
+                    {
+                        "reading": reading,
+                        "tuned_task": tuned.shown["name"],
+                        "task": one.shown["name"],
+                        "metric": one.shown["metric"],
+                        "value": float(scores.mean()),
+                        "change": change["value"],
+                        "change_ci_low": change["ci_low"],
+                        "change_ci_high": change["ci_high"],
+                        "n_seeds": one.n_seeds(),
+                        "n_draws": 0,
+                        "n_test": scores.shape[1],
+                    }
+                )
+    # Without the cross trainings the second reading has its diagonal only, which the first one has too.
+    whole = len(found["tested-data"]) == len(tasks) ** 2
+    return [*found["own-data"], *(found["tested-data"] if whole else [])]
+
+
+if __name__ == "__main__":
+    table_command(
+        __doc__,
+        {
+            "base": "predictions of the base model on every task",
+            "tuned": "predictions of the tuned models on every task",
+        },
+        rows,
+    )
