@@ -13,14 +13,19 @@ from taskneurons.findings import findings
 from taskneurons.neuron_set import neuron_index, random_set, top_share, write_mask
 from taskneurons.tables import (
     cross_task_deactivation,
+    cross_task_tuning,
     deactivation,
     deactivation_effect,
     deactivation_means,
     faithfulness,
     jaccard,
+    neuron_tuning,
+    neuron_tuning_effect,
+    neuron_tuning_means,
     neurons_per_layer,
     overlap_rate,
     selection_damage,
+    single_task_proportion,
     specificity,
     stability,
     zero_shot,
@@ -112,9 +117,85 @@ def test_means_and_effect(arguments):
 
 
 def test_zero_shot(arguments):
-    arguments.published = ROOT / "workflow" / "published" / "zero_shot.csv"
+    arguments.published = ROOT / "workflow" / "published" / "neuron_tuning.csv"
     row = cell(zero_shot.rows(arguments), task="A")
     assert (row["method"], row["value"], row["n_seeds"], row["paper_llama"]) == ("zero-shot", 75, 0, 85.2)
+
+
+# task → condition → scores of the models that were tuned from the base model
+TUNED = {
+    "a": {"a": [0, 0, 1, 0], "random-0": [1, 0, 1, 0], "b": [0, 1], "c": [1, 1]},
+    "b": {"b": [0, 0, 0, 1], "random-0": [0, 1, 1, 0], "a": [0, 0], "c": [0, 0]},
+    "c": {"c": [1, 1, 1, 1], "random-0": [0.5, 0.5, 0.5, 0.5], "a": [1, 1], "b": [0, 0]},
+}
+AT_PROPORTIONS = {"a": {"top10": [1, 0, 1, 0], "top100": [1, 1, 1, 1]}}
+
+
+@pytest.fixture
+def tuning_arguments(arguments, tmp_path):
+    """The base model's predictions are those of the condition "none" above."""
+    written = {}
+    for kind, tables in (("tuned", TUNED), ("proportions", AT_PROPORTIONS)):
+        written[kind] = []
+        for task, conditions in tables.items():
+            rows = [(name, n, "", score) for name, scores in conditions.items() for n, score in enumerate(scores)]
+            frame = pd.DataFrame(rows, columns=["condition", "id", "prediction", "score"])
+            written[kind].append(tmp_path / f"{kind}-{task}.parquet")
+            facts = {"task": task, "n_test": 4, "truncated_prompts": 0.25, "truncated_targets": 0.0}
+            write_frame(written[kind][-1], frame, "predictions", facts)
+    published = ROOT / "workflow" / "published" / "neuron_tuning.csv"
+    base = arguments.predictions[: len(SCORES)]
+    return argparse.Namespace(spec={**SPEC, "percents": [10, 100]}, base=base, **written, published=published)
+
+
+def tuning_frames(arguments):
+    frames = {
+        "neuron_tuning_means": neuron_tuning_means.rows(arguments),
+        "neuron_tuning_effect": neuron_tuning_effect.rows(arguments),
+        "cross_task_tuning": cross_task_tuning.rows(arguments),
+    }
+    only_a = {**arguments.spec, "tasks": {"a": TASKS["a"]}}
+    proportions = argparse.Namespace(spec=only_a, base=arguments.base[:1], tuned=arguments.proportions)
+    frames["single_task_proportion"] = single_task_proportion.rows(proportions)
+    return {name: pd.DataFrame(rows) for name, rows in frames.items()}
+
+
+def test_neuron_tuning(tuning_arguments):
+    rows = neuron_tuning.rows(tuning_arguments)
+    assert [row["method"] for row in rows] == ["zero-shot"] * 3 + ["train-random"] * 3 + ["train-task"] * 3
+    zero_shot, drawn, own = (cell(rows, task="A", method=method) for method in neuron_tuning.METHODS)
+    assert (zero_shot["value"], zero_shot["n_seeds"], zero_shot["n_draws"]) == (75, 0, 0)
+    assert (drawn["value"], drawn["n_seeds"], drawn["n_draws"]) == (50, 1, 1)
+    assert (own["value"], own["n_seeds"], own["paper_llama"]) == (25, 1, 88.5)
+    frames = tuning_frames(tuning_arguments)
+    means = frames["neuron_tuning_means"].set_index(["kind", "method"])["value"]
+    assert means["classification", "train-task"] == 25 and means["generation", "train-task"] == 100
+    assert list(frames["neuron_tuning_effect"]["value"]) == [-25, -25, 50]
+
+
+def test_cross_task_tuning(tuning_arguments):
+    rows = cross_task_tuning.rows(tuning_arguments)
+    assert len(rows) == 9 and {row["reading"] for row in rows} == {"own-data"}
+    own = cell(rows, tuned_task="A", task="A")
+    assert (own["value"], own["change"], own["n_test"]) == (0, -100, 2)
+    assert cell(rows, tuned_task="A", task="C")["change"] == 50
+    for tested in TUNED:
+        path = tuning_arguments.tuned[list(TUNED).index(tested)]
+        frame, facts = read_frame(path, "predictions")
+        other = frame[frame["condition"].isin(set(TUNED) - {tested})]
+        crossed = other.assign(condition=other["condition"] + f"-on-{tested}", score=1.0)
+        write_frame(path, pd.concat([frame, crossed]), "predictions", facts)
+    rows = cross_task_tuning.rows(tuning_arguments)
+    assert len(rows) == 18
+    assert cell(rows, tuned_task="A", task="B", reading="tested-data")["value"] == 100
+    assert cell(rows, tuned_task="A", task="A", reading="tested-data")["value"] == 0
+
+
+def test_single_task_proportion(tuning_arguments):
+    table = tuning_frames(tuning_arguments)["single_task_proportion"]
+    assert list(table["proportion_pct"]) == [0, 10, 100]
+    assert list(table["value"]) == [75, 50, 100]
+    assert list(table["n_seeds"]) == [0, 1, 1]
 
 
 def test_cross_task_uses_the_same_examples_for_value_and_change(arguments):
@@ -275,7 +356,7 @@ def test_stability_by_hand(tmp_path):
     assert row["chance"] == pytest.approx(100 * 0.04 / 0.36)
 
 
-def test_findings_say_what_the_tables_show(arguments):
+def test_findings_say_what_the_tables_show(arguments, tuning_arguments):
     frames = {
         name: pd.DataFrame(module.rows(arguments))
         for name, module in {
@@ -293,6 +374,7 @@ def test_findings_say_what_the_tables_show(arguments):
             "relation": ["own", "other", "own"],
             "measure": "loss",
             "value": [2.0, 1.0, 0.25],
+            "n_neurons": [12, 14, 12],
         }
     )
     frames["faithfulness"] = pd.DataFrame(
@@ -304,15 +386,23 @@ def test_findings_say_what_the_tables_show(arguments):
             "recall": [0.8, 0.1],
         }
     )
-    frames["stability"] = pd.DataFrame({"n_examples": [2, 4, 2, 4], "value": [50, 80, 60, 90], "chance": 5.0})
+    frames["stability"] = pd.DataFrame(
+        {"task": ["A", "A", "B", "B"], "n_examples": [2, 4, 2, 4], "value": [50, 80, 60, 90], "chance": 5.0}
+    )
+    frames |= tuning_frames(tuning_arguments)
     text = " ".join(findings(frames, 80))
     assert "from 75.0 to 12.5 with a task's own neurons off and to 68.8" in text
     assert "in 0 of 1 cells below 100 %" in text
     # A falls to 0 with its own set alone; B ties on its own with nothing; C's own set leaves 25, b's none.
     assert "the set that hurts it most for 2 of 3 tasks, and one of several that hurt it equally for 0" in text
-    assert "10 % selected: global 2.00 for the task itself, 1.00 for the other tasks; random 0.25 for the task" in text
+    assert "few neurons: global (13 neurons) 2.00 for the task itself, 1.00 for the other tasks; random (12" in text
     assert "base model, mean over 1 tasks: attribution 0.90 (recall 0.80), random 0.00 (recall 0.10)" in text
-    assert "55 % with 2, 85 % with 4 examples in each: 4 examples are enough for 80 %; chance is 5 %" in text
+    assert "55 % with 2, 85 % with 4 examples in each: 4 examples are enough for 80 % (with 4" in text
+    assert "the least is 80 %, A); chance is 5 %" in text
+    assert "from 75.0 to 25.0, training as many random ones to 50.0 (the paper, Llama-2-7b: from 81.8" in text
+    assert "better than training random ones on 1 of 3 tasks, and worse on 0" in text
+    assert "what raises it most for 0 of 3 tasks, and one of several that raise it equally for 2" in text
+    assert "A 75.0 at 0 %, 50.0 at 10 %, 100.0 at 100 %." in text
     assert "no size tried is enough for 90 %" in " ".join(findings(frames, 90))
     frames["deactivation_effect"]["ci_low"] = -1
     assert "hurts more than random ones on 0 of 3 tasks" in " ".join(findings(frames, 80))

@@ -36,6 +36,57 @@ def _own_against_random(tables: Tables) -> str:
     )
 
 
+def _tuning_means(tables: Tables) -> list[str]:
+    sentences = []
+    for kind, rows in tables["neuron_tuning_means"].groupby("kind", sort=False):
+        value = rows.set_index("method")["value"]
+        paper = rows.set_index("method")["paper_llama"]
+        text = (
+            f"Training only a task's own neurons of the base model brings the score, on average over the {kind} tasks, "
+            f"from {value['zero-shot']:.1f} to {value['train-task']:.1f}, training as many random ones to "
+            f"{value['train-random']:.1f}"
+        )
+        if paper.notna().all():
+            text += (
+                f" (the paper, Llama-2-7b: from {paper['zero-shot']:.1f} to {paper['train-task']:.1f} and "
+                f"{paper['train-random']:.1f})"
+            )
+        sentences.append(f"{text}.")
+    return sentences
+
+
+def _own_against_random_tuning(tables: Tables) -> str:
+    effect = tables["neuron_tuning_effect"]
+    better, worse = (effect["ci_low"] > 0).sum(), (effect["ci_high"] < 0).sum()
+    return (
+        f"Training a task's own neurons is better than training random ones on {better} of {len(effect)} tasks, and "
+        f"worse on {worse} (intervals over test examples that exclude zero); on {len(effect) - better - worse} the "
+        f"interval includes zero. Trainings: {effect['n_seeds'].iloc[0]}, random draws: {effect['n_draws'].iloc[0]}."
+    )
+
+
+def _tuning_diagonal(tables: Tables) -> str:
+    table = tables["cross_task_tuning"]
+    matrix = table[table["reading"] == "own-data"].pivot(index="tuned_task", columns="task", values="change")
+    hits = sum(matrix.loc[task, task] > matrix[task].drop(task).max() for task in matrix.columns)
+    ties = sum(matrix.loc[task, task] == matrix[task].drop(task).max() for task in matrix.columns)
+    return (
+        f"Training a task's own neurons on its data is what raises it most for {hits} of {len(matrix)} tasks, and one "
+        f"of several that raise it equally for {ties}."
+    )
+
+
+def _proportions(tables: Tables) -> list[str]:
+    sentences = []
+    for task, rows in tables["single_task_proportion"].groupby("task", sort=False):
+        points = ", ".join(
+            f"{value:.1f} at {percent:g} %"
+            for percent, value in zip(rows["proportion_pct"], rows["value"], strict=True)
+        )
+        sentences.append(f"{task} {points}")
+    return [f"Single tasks by the proportion of all neurons that is trained: {'; '.join(sentences)}."]
+
+
 def _specificity(tables: Tables) -> list[str]:
     sentences = []
     if tables["specificity"].empty:
@@ -128,6 +179,10 @@ def findings(tables: Tables, enough: float) -> list[str]:
     return [
         *_means(tables),
         _own_against_random(tables),
+        *_tuning_means(tables),
+        _own_against_random_tuning(tables),
+        _tuning_diagonal(tables),
+        *_proportions(tables),
         *_specificity(tables),
         _diagonal(tables),
         _overlap(tables),
