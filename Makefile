@@ -25,6 +25,7 @@ check: $(READY)
 # Times and memory, against the bound and the rivals: benchmarks/results/<name>.json.
 bench: $(READY)
 	$(BIN)/python benchmarks/attribution.py
+	$(BIN)/python benchmarks/neuron_tuning.py
 
 $(READY): envs/constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -16,51 +16,19 @@ import numpy as np
 import torch
 from captum.attr import LayerGradientXActivation
 from torch.nn.functional import cross_entropy
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from common import in_fresh_process, print_memory_of, row, seconds, timed, write_results
+from geometry import CPU, GEOMETRY, build, examples
 from taskneurons.attribution import Pair, attribute, neuron_outputs
 from taskneurons.deactivation import deactivated_by_row
 from taskneurons.encoding import collate, sample_losses
 from taskneurons.exact_ablation import loss_changes, sampled_neurons
 from taskneurons.feed_forward import blocks, widths
-from taskneurons.models import Compute, LoadedModel, native_bfloat16
+from taskneurons.models import LoadedModel, native_bfloat16
 from taskneurons.neuron_set import neuron_index, top_share
 
-CPU = torch.device("cpu")
-GEOMETRY = {
-    "family": "llama",
-    "layers": 8,
-    "d": 512,
-    "d_ff": 1376,
-    "vocabulary": 8192,
-    "batch": 16,
-    "tokens": 128,
-    "targets": 16,
-}
 SMALL = {**GEOMETRY, "layers": 2, "d": 64, "d_ff": 172, "vocabulary": 512, "tokens": 16, "targets": 4}
-
-
-def build(geometry: dict[str, Any], dtype: torch.dtype = torch.float32) -> LoadedModel:
-    """A Llama of random weights, frozen."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=geometry["vocabulary"],
-        hidden_size=geometry["d"],
-        intermediate_size=geometry["d_ff"],
-        num_hidden_layers=geometry["layers"],
-        num_attention_heads=geometry["d"] // 64,
-    )
-    model = LlamaForCausalLM(config).eval().requires_grad_(False)
-    return LoadedModel(model, None, {}, Compute(CPU, dtype))
-
-
-def examples(geometry: dict[str, Any], number: int) -> list[Pair]:
-    """Random token ids: prompts and targets."""
-    # As many are made whatever the number, so that what making them left free does not differ between processes.
-    ids = np.random.default_rng(0).integers(geometry["vocabulary"], size=(10000, geometry["tokens"])).tolist()
-    split = geometry["tokens"] - geometry["targets"]
-    return [(row[:split], row[split:]) for row in ids][:number]
 
 
 def ours(loaded: LoadedModel, pairs: list[Pair], replicates: int = 0) -> Any:

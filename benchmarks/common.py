@@ -84,7 +84,7 @@ def print_memory_of(work: Callable[[], Any]) -> None:
 def write_results(name: str, geometry: dict[str, Any], rows: list[Row]) -> None:
     """Write `benchmarks/results/<name>.json`."""
     RESULTS.mkdir(exist_ok=True)
-    packages = ("torch", "transformers", "captum")
+    packages = ("torch", "transformers", "captum", "peft")
     record = {
         "machine": machine(),
         "threads": torch.get_num_threads(),

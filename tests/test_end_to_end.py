@@ -1,6 +1,8 @@
 """One run of the whole workflow on a scaled-down config: its files, their metadata, and a second run's idleness."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -47,6 +49,10 @@ def small_config() -> dict:
     }
     config["faithfulness"] |= {"tasks": ["film_reviews"], "examples": 2, "neurons": 10, "layers": 2, "steps": 2}
     config["selection"]["random_draws"] = 2
+    tuning = config["neuron_tuning"]
+    tuning |= {"random_draws": 1, "cross_training": True}
+    tuning["proportions"] = {"tasks": ["cafe_facts"], "percents": [10, 100], "seeds": [0]}
+    tuning["training"] |= {"seeds": [0], "epochs": 2, "validation": 2, "patience": 1}
     config["evaluation"]["cross_task_examples"] = 5
     config["tables"]["bootstrap"] = 20
     config["overlap"] = {
@@ -168,3 +174,25 @@ def test_wrong_input_stops_before_any_work(project):
     assert result.returncode == 1
     assert "config: selection: k: 101 is greater than the maximum of 100" in result.stdout + result.stderr
     assert "Building DAG" not in result.stderr
+
+
+def test_the_docs_snippets_run(project):
+    """The notebook page's code, block after block, on this run's files."""
+    page = (ROOT / "docs" / "masks.md").read_text()
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    code = code.replace("results/tiny", "results/small").replace("size=50", "size=4")
+    environment = {**os.environ, "PYTHONPATH": str(project / "workflow")}
+    result = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert "True" in result.stdout  # the mask is of the model that was loaded
+
+
+def test_neuron_tuning_table(results):
+    table = pd.read_csv(results / "tables" / "neuron_tuning.csv")
+    assert dict(table.groupby("method")["n_seeds"].first()) == {"train-random": 1, "train-task": 1, "zero-shot": 0}
+    assert len(table) == 9 and table["value"].between(0, 100).all()
+    zero_shot = pd.read_csv(results / "tables" / "zero_shot.csv")
+    assert list(table["value"][:3]) == list(zero_shot["value"])
+    crossed = pd.read_csv(results / "tables" / "cross_task_tuning.csv")
+    assert dict(crossed["reading"].value_counts()) == {"own-data": 9, "tested-data": 9}
+    assert not list((results / "checkpoints").rglob("*.safetensors"))

@@ -29,7 +29,26 @@ SCORE_TABLES = {
     "table_cross_task_deactivation",
 }
 MASK_TABLES = {"table_jaccard", "table_neurons_per_layer"}
-FROM_SCORE_TABLES = {"figure_deactivation", "figure_cross_task_deactivation", "report"}
+FROM_SCORE_TABLES = {
+    "figure_deactivation",
+    "figure_cross_task_deactivation",
+    "figure_cross_task_tuning",  # Figure 5 has the matrices of both
+    "report",
+}
+PROPORTION_TABLE = {"table_single_task_proportion", "figure_single_task_proportion", "report"}
+WITH_ZERO_SHOT = {
+    "table_zero_shot",
+    "table_neuron_tuning",
+    "table_neuron_tuning_means",
+    "table_cross_task_tuning",
+    "figure_neuron_tuning",
+    "figure_cross_task_tuning",
+    *PROPORTION_TABLE,
+}
+TUNING_TABLES = {"table_neuron_tuning_effect", *(WITH_ZERO_SHOT - {"table_zero_shot"} - PROPORTION_TABLE), "report"}
+TUNING_EVALUATED = {"tuned_evaluation", "proportion_evaluation", *TUNING_TABLES, *PROPORTION_TABLE}
+TUNED = {"neuron_tuning", "tuned_evaluation", *TUNING_TABLES}
+TUNING = {"neuron_tuning", "proportion_tuning", *TUNING_EVALUATED}
 DAMAGE_TABLE = {"table_selection_damage", "figure_selection_damage", "report"}
 DAMAGED = {"damage", *DAMAGE_TABLE}
 COMPARED = {"comparative_selection", *DAMAGED}
@@ -42,14 +61,17 @@ SELECTED = {"selection", "random_selection", *MASK_TABLES, *FROM_MASK_TABLES, *E
 FROM_SCORES = {"table_overlap_rate", *SELECTED, *COMPARED, *STABILITY}
 SCORED = {"attribution", *FROM_SCORES}
 TRAINED = {"multitask", "activations", *SCORED, *FAITHFULNESS}
-BASE = {"base_model", "table_zero_shot", *TRAINED}
-DATA = {"prepare_data", "table_zero_shot", *TRAINED}
-TESTED = {"prepare_data", "table_zero_shot", *EVALUATED, *DAMAGED}
-ATTRIBUTED = {"prepare_data", "activations", *SCORED, *FAITHFULNESS}
-NAMED = {"table_zero_shot", *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
-WITH_MODEL = {"table_deactivation", "table_deactivation_means", "table_zero_shot"}
+BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *TUNING}
+DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *TUNING}
+TESTED = {"prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}
+ATTRIBUTED = {"prepare_data", "activations", *SCORED, *FAITHFULNESS, *TUNING}
+NAMED = {*WITH_ZERO_SHOT, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
+WITH_MODEL = {
+    *("table_deactivation", "table_deactivation_means", "figure_deactivation", "table_zero_shot"),
+    *("table_neuron_tuning", "table_neuron_tuning_means", "figure_neuron_tuning", "report"),
+}
 SHOWN = {*NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE}
-ON_MODELS = {"activations", *SCORED, *FAITHFULNESS}
+ON_MODELS = {"activations", *SCORED, *FAITHFULNESS, *TUNING}
 EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
 PRETRAIN = "model.source.pretrain"
@@ -60,13 +82,16 @@ MATRIX = {
     "run": ("embedded", "other", EVERYTHING),
     "seed": ("embedded", 1, EVERYTHING),
     "data_root": ("local", "{other}", {"base_model", *DATA}),  # the model's folder is looked up there too
-    "weights": ("local", "{other}/model.gguf", {*BASE, *WITH_MODEL, "figure_deactivation", "report"}),
+    "weights": ("local", "{other}/model.gguf", {*BASE, *WITH_MODEL}),
     "compute.device": ("embedded", "auto", BASE),
     "compute.dtype": ("embedded", "bfloat16", BASE),
     "compute.training_threads": ("embedded", 1, BASE),
-    "compute.inference_threads": ("embedded", 2, {*ON_MODELS, "table_zero_shot"}),
-    "compute.frozen_weights": ("embedded", "compute", {*ON_MODELS, "table_zero_shot"}),
-    "model.name": ("embedded", "other", {*WITH_MODEL, "figure_deactivation", "report"}),
+    "compute.tuning_threads": ("embedded", 2, TUNING),
+    "compute.inference_threads": ("embedded", 2, {*ON_MODELS, *WITH_ZERO_SHOT}),
+    "compute.frozen_weights": ("embedded", "compute", {*ON_MODELS, *WITH_ZERO_SHOT}),
+    "compute.training_batch_tokens": ("embedded", 99, BASE),
+    "compute.gradient_checkpointing": ("embedded", True, BASE),
+    "model.name": ("embedded", "other", WITH_MODEL),
     f"{PRETRAIN}.documents_per_task": ("embedded", 7, {"pretraining_text", *BASE}),
     f"{PRETRAIN}.vocabulary": ("embedded", 999, BASE),
     f"{PRETRAIN}.architecture.hidden_size": ("embedded", 64, BASE),
@@ -78,6 +103,7 @@ MATRIX = {
     f"{PRETRAIN}.training.batch_size": ("embedded", 9, BASE),
     f"{PRETRAIN}.training.learning_rate": ("embedded", 0.5, BASE),
     f"{PRETRAIN}.training.warmup": ("embedded", 0.5, BASE),
+    f"{PRETRAIN}.training.schedule": ("embedded", "constant", BASE),
     f"{PRETRAIN}.training.weight_decay": ("embedded", 0.5, BASE),
     f"{PRETRAIN}.training.max_gradient_norm": ("embedded", 0.5, BASE),
     "model.source.hub": ("hub", "someone/else", BASE),
@@ -85,9 +111,9 @@ MATRIX = {
     "model.source.trust_remote_code": ("hub", True, BASE),
     "model.source.path": ("folder", "{other}/model", BASE),
     "model.source.gguf": ("gguf", "{other}/model.gguf", BASE),
-    "tasks.*.name": ("embedded", "Other", SHOWN - {"table_deactivation_means"}),
+    "tasks.*.name": ("embedded", "Other", SHOWN - {"table_deactivation_means", "table_neuron_tuning_means"}),
     "tasks.*.family": ("embedded", "other", {"table_specificity", *COMPARED}),
-    "tasks.*.counterpart": ("embedded", None, {*WITH_MODEL, "figure_deactivation", "report"}),
+    "tasks.*.counterpart": ("embedded", None, WITH_MODEL),
     "tasks.*.prompt": ("embedded", "{review} so :", DATA),
     "tasks.*.target": ("hub", "text", DATA),
     "tasks.*.metric": ("generation", "accuracy", DATA),
@@ -98,22 +124,22 @@ MATRIX = {
     "tasks.*.source.hub.revision": ("hub", "v2", DATA),
     "tasks.*.source.hub.references": ("hub", "label", DATA),
     "tasks.*.source.hub.splits.train": ("hub", "other", DATA),
-    "tasks.*.source.hub.splits.validation": ("hub", "other", {*ATTRIBUTED, "table_zero_shot", *TESTED}),
+    "tasks.*.source.hub.splits.validation": ("hub", "other", {*ATTRIBUTED, *TESTED}),
     "tasks.*.source.hub.splits.test": ("hub", "other", TESTED),
     "tasks.*.source.local.path": ("local", "second", DATA),
     "tasks.*.source.local.references": ("local", "label", DATA),
     "tasks.*.source.local.splits.train": ("local", "test", DATA),
-    "tasks.*.source.local.splits.validation": ("local", "test", {*ATTRIBUTED, "table_zero_shot", *TESTED}),
+    "tasks.*.source.local.splits.validation": ("local", "test", {*ATTRIBUTED, *TESTED}),
     "tasks.*.source.local.splits.test": ("local", "validation", TESTED),
-    "tasks.*.sizes.train": ("own", 11, {"prepare_data", *TRAINED}),
+    "tasks.*.sizes.train": ("own", 11, {"prepare_data", *TRAINED, *TUNING}),
     "tasks.*.sizes.attribution": ("own", 11, ATTRIBUTED),
     "tasks.*.sizes.validation": ("own", 11, set()),
     "tasks.*.sizes.test": ("own", 11, TESTED),
     "tasks.*.tokens.prompt": ("own", 11, DATA),
     "tasks.*.tokens.target": ("own", 11, DATA),
-    "data.sizes.train": ("embedded", 11, {"prepare_data", *TRAINED}),
+    "data.sizes.train": ("embedded", 11, {"prepare_data", *TRAINED, *TUNING}),
     "data.sizes.attribution": ("embedded", 11, ATTRIBUTED),
-    "data.sizes.validation": ("embedded", 11, set()),  # no step of the main job reads the validation split yet
+    "data.sizes.validation": ("embedded", 11, set()),  # no training looks at it unless it is told to
     "data.sizes.test": ("embedded", 11, TESTED),
     "data.tokens.prompt": ("embedded", 11, DATA),
     "data.tokens.target": ("embedded", 11, DATA),
@@ -122,22 +148,25 @@ MATRIX = {
     "training.batch_size": ("embedded", 9, TRAINED),
     "training.learning_rate": ("embedded", 0.5, TRAINED),
     "training.warmup": ("embedded", 0.5, TRAINED),
+    "training.schedule": ("embedded", "constant", TRAINED),
     "training.weight_decay": ("embedded", 0.5, TRAINED),
     "training.max_gradient_norm": ("embedded", 0.5, TRAINED),
+    "training.validation": ("embedded", 2, {"prepare_data", *TRAINED}),
+    "training.patience": ("watched", 2, TRAINED),
     "attribution.model": ("embedded", "base", {"activations", *SCORED}),
-    "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS}),
-    "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS}),
+    "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, *TUNING}),
+    "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, *TUNING}),
     "attribution.batch_size": ("embedded", 9, ON_MODELS),
     "attribution.batch_tokens": ("embedded", 9999, ON_MODELS),
-    "attribution.shards": ("embedded", 2, {"attribution_shard", "merge_attribution", *FROM_SCORES}),
-    "attribution.bootstrap": ("embedded", 9, SCORED),
-    "stability.sizes": ("embedded", [2, 4], SCORED),
-    "stability.repeats": ("embedded", 2, SCORED),
+    "attribution.shards": ("embedded", 2, {"attribution_shard", "merge_attribution", *FROM_SCORES, *TUNING}),
+    "attribution.bootstrap": ("embedded", 9, {*SCORED, *TUNING}),
+    "stability.sizes": ("embedded", [2, 4], {*SCORED, *TUNING}),
+    "stability.repeats": ("embedded", 2, {*SCORED, *TUNING}),
     "stability.enough": ("embedded", 50, {"report"}),
-    "selection.k": ("embedded", 20, {*SELECTED, *STABILITY} - {"damage"}),
-    "selection.scope": ("embedded", "per-layer", FROM_SCORES),
+    "selection.k": ("embedded", 20, {*SELECTED, *STABILITY, *TUNED} - {"damage"}),
+    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *TUNING}),
     "selection.random_draws": ("embedded", 6, {"random_selection", *EVALUATED, *DAMAGED}),
-    "selection.random_scope": ("embedded", "per-layer", {"random_selection", *EVALUATED, *DAMAGED}),
+    "selection.random_scope": ("embedded", "per-layer", {"random_selection", *EVALUATED, *DAMAGED, *TUNED}),
     "selection.core_share": ("embedded", 50, COMPARED),
     "damage.rules.*": ("embedded", [2], COMPARED),
     "damage.examples": ("embedded", 9, DAMAGED),
@@ -149,9 +178,32 @@ MATRIX = {
     "faithfulness.layers": ("embedded", 2, FAITHFULNESS),
     "faithfulness.steps": ("embedded", 9, FAITHFULNESS),
     "faithfulness.top": ("embedded", 9, FAITHFULNESS_TABLE),
-    "evaluation.batch_size": ("embedded", 9, {"table_zero_shot", *EVALUATED, *DAMAGED}),
-    "evaluation.label_score": ("embedded", "mean", {"table_zero_shot", *EVALUATED, *DAMAGED}),
-    "evaluation.cross_task_examples": ("embedded", 9, EVALUATED),
+    "neuron_tuning.random_draws": ("embedded", 1, TUNED),
+    "neuron_tuning.cross_training": ("embedded", True, TUNED),
+    "neuron_tuning.proportions.tasks": ("embedded", ["film_reviews"], PROPORTION_TABLE),
+    "neuron_tuning.proportions.percents": (
+        "embedded",
+        [10, 100],
+        {"proportion_tuning", "proportion_evaluation", *PROPORTION_TABLE},
+    ),
+    "neuron_tuning.proportions.seeds": (
+        "embedded",
+        [1],
+        {"proportion_tuning", "proportion_evaluation", *PROPORTION_TABLE},
+    ),
+    "neuron_tuning.training.seeds": ("embedded", [0], TUNING_TABLES),
+    "neuron_tuning.training.epochs": ("embedded", 9, TUNING),
+    "neuron_tuning.training.batch_size": ("embedded", 9, TUNING),
+    "neuron_tuning.training.learning_rate": ("embedded", 0.5, TUNING),
+    "neuron_tuning.training.warmup": ("embedded", 0.5, TUNING),
+    "neuron_tuning.training.schedule": ("embedded", "constant", TUNING),
+    "neuron_tuning.training.weight_decay": ("embedded", 0.5, TUNING),
+    "neuron_tuning.training.max_gradient_norm": ("embedded", 0.5, TUNING),
+    "neuron_tuning.training.validation": ("embedded", 2, {"prepare_data", *TUNING}),
+    "neuron_tuning.training.patience": ("watched", 2, TUNING),
+    "evaluation.batch_size": ("embedded", 9, {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}),
+    "evaluation.label_score": ("embedded", "mean", {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}),
+    "evaluation.cross_task_examples": ("embedded", 9, {*EVALUATED, *TUNING_EVALUATED}),
     "overlap.groups.*.train": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.groups.*.test": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
@@ -183,6 +235,7 @@ def embedded() -> dict:
     keys = ("film_reviews", "dish_reviews", "cafe_facts")
     config["tasks"] = {key: config["tasks"][key] for key in keys}
     config["overlap"]["groups"] = {"CLS-CLS": {"train": ["film_reviews"], "test": ["dish_reviews"]}}
+    config["neuron_tuning"]["proportions"]["percents"] = [10]
     # Few sets: every dry-run looks at all of them.
     config["damage"]["rules"] = {"global": [3], "contrastive": [3, 10], "activation-entropy": [10], "random": [3]}
     return config
@@ -228,6 +281,7 @@ def starting_configs(folder: Path) -> dict[str, dict]:
             key: {**copy.deepcopy(task), "name": key, "source": copy.deepcopy(source)} for key in ("a", "b")
         }
         config["overlap"]["groups"] = groups
+        config["neuron_tuning"]["proportions"]["tasks"] = "all"
         config["model"]["source"] = models[name]
         start[name] = config
     start["local"]["data_root"] = str(folder)
@@ -237,6 +291,8 @@ def starting_configs(folder: Path) -> dict[str, dict]:
     start["own"] = embedded()
     for key in ("sizes", "tokens"):
         start["own"]["tasks"]["film_reviews"][key] = dict(start["own"]["data"][key])
+    start["watched"] = embedded()
+    start["watched"]["training"]["validation"] = start["watched"]["neuron_tuning"]["training"]["validation"] = 2
     start["label prompt"] = embedded()
     start["label prompt"]["tasks"]["film_reviews"]["prompt"] = "{label} :"
     start["generation"] = embedded()
@@ -374,8 +430,8 @@ def test_editing_a_module_runs_exactly_the_steps_that_import_it(workflows, start
         file.write_text(before)
         return rules
 
-    assert would_run_after("deactivation.py", "off[place.block], 0)", "off[place.block], 0.0)") == {
-        "table_zero_shot",
+    assert would_run_after("deactivation.py", "index_fill_(1, index, 0)", "index_fill_(1, index, 0.0)") == {
+        *WITH_ZERO_SHOT,
         *EVALUATED,
         *DAMAGED,
         *FAITHFULNESS,

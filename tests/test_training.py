@@ -139,6 +139,8 @@ def test_what_cannot_be_trained_is_told():
         train(model, WholeModel(model), [], SETTINGS, COMPUTE, 1, "test")
     with pytest.raises(UserError, match="patience 2 needs validation"):
         trained(model, {"patience": 2})
+    with pytest.raises(UserError, match=r"set compute\.dtype to bfloat16"):
+        train(model, WholeModel(model), PAIRS, SETTINGS, Compute(torch.device("cpu"), torch.float16), 1, "test")
     with torch.no_grad():
         model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(UserError, match=r"the loss is nan at step 0: lower learning_rate"):

@@ -17,9 +17,9 @@ from taskneurons.artifacts import write_frame
 from taskneurons.attribution import Pair, batch_results
 from taskneurons.deactivation import deactivated
 from taskneurons.encoding import Batch, sample_losses
-from taskneurons.evaluation import predict
 from taskneurons.models import LoadedModel, check_made_on, load_model
 from taskneurons.neuron_set import NeuronSet, read_mask
+from taskneurons.prediction import predict
 from taskneurons.progress import progress
 from taskneurons.task import read_task
 

@@ -9,33 +9,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from taskneurons import command
-from taskneurons.artifacts import write_frame
-from taskneurons.classification import label_scores, label_tokens
 from taskneurons.deactivation import deactivated
-from taskneurons.encoding import Encoded
 from taskneurons.errors import UserError
-from taskneurons.generation import generate, rouge_l
-from taskneurons.models import LoadedModel, check_made_on, load_model
+from taskneurons.models import check_made_on, load_model
 from taskneurons.neuron_set import NeuronSet, read_mask
+from taskneurons.prediction import predict, predictions_frame, write_predictions
 from taskneurons.progress import progress
-from taskneurons.task import Task, read_task
-
-
-def predict(
-    loaded: LoadedModel, task: Task, examples: list[Encoded], settings: dict[str, Any]
-) -> tuple[list[str], list[float]]:
-    """Predictions and scores (0–1) of the first `len(examples)` examples of a task."""
-    prompts = [example.prompt for example in examples]
-    if task.metric == "accuracy":
-        labels = label_tokens(loaded.tokenizer, task)
-        best = label_scores(loaded, prompts, labels, settings["batch_size"], settings["label_score"]).argmax(dim=1)
-        predictions = [task.label_words[number] for number in best.tolist()]
-        return predictions, [float(word == target) for word, target in zip(predictions, task.targets, strict=False)]
-    predictions = generate(loaded, prompts, task.budget.target, settings["batch_size"])
-    return predictions, [rouge_l(text, known) for text, known in zip(predictions, task.references, strict=False)]
+from taskneurons.task import read_task
 
 
 def read_conditions(paths: list[Path], identity: dict[str, Any]) -> dict[str, NeuronSet]:
@@ -48,27 +29,6 @@ def read_conditions(paths: list[Path], identity: dict[str, Any]) -> dict[str, Ne
             raise UserError(f"{path} holds the set {made['set']!r}, which another mask holds already")
         conditions[made["set"]] = neurons
     return conditions
-
-
-def predictions_frame(condition: str, predictions: list[str], scores: list[float]) -> pd.DataFrame:
-    """The rows of one condition."""
-    return pd.DataFrame(
-        {"condition": condition, "id": range(len(predictions)), "prediction": predictions, "score": scores}
-    )
-
-
-def write_predictions(
-    path: Path, frames: list[pd.DataFrame], task: Task, examples: list[Encoded], made_of: dict[str, Any]
-) -> None:
-    """Write the rows of all conditions, with what the tables say of the test examples."""
-    metadata = {
-        **made_of,
-        "metric": task.metric,
-        "n_test": len(task),
-        "truncated_prompts": sum(example.prompt_truncated for example in examples) / len(examples),
-        "truncated_targets": sum(example.target_truncated for example in examples) / len(examples),
-    }
-    write_frame(path, pd.concat(frames, ignore_index=True), "predictions", metadata)
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -136,12 +136,15 @@ def train(
         of epochs).
 
     Raises:
-        UserError: there is nothing to learn from, patience has nothing to watch, or the loss is no number any more.
+        UserError: there is nothing to learn from, patience has nothing to watch, the dtype is float16, or the loss is no
+            number any more.
     """
     if not pairs:
         raise UserError(f"{what}: there are no training examples")
     if settings["patience"] and not validation:
         raise UserError(f"{what}: patience {settings['patience']} needs validation examples: set validation above 0")
+    if compute.dtype == torch.float16:
+        raise UserError(f"{what}: training in float16 loses small gradients: set compute.dtype to bfloat16 or float32")
     torch.manual_seed(seed)
     rng = random.Random(seed)
     parameters = trained.parameters()

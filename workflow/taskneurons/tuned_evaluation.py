@@ -12,8 +12,8 @@ from typing import Any
 from taskneurons import command
 from taskneurons.delta import read_delta, with_delta
 from taskneurons.errors import UserError
-from taskneurons.evaluation import predict, predictions_frame, write_predictions
 from taskneurons.models import load_model
+from taskneurons.prediction import predict, predictions_frame, write_predictions
 from taskneurons.progress import progress
 from taskneurons.task import read_task
 
