@@ -20,7 +20,6 @@ def step_statistics(run: Path) -> dict[str, Any]:
     if not stats:
         raise UserError(f"{run}/logs holds no *.stats.json: the run is not finished, or was made without logs")
     ends = {path: path.stat().st_mtime for path in stats}
-    begins = {path: ends[path] - stats[path]["wall_seconds"] for path in stats}
     by_step: dict[str, float] = {}
     for path, stat in stats.items():
         step = path.relative_to(run / "logs").parts[0].removesuffix(".stats.json")

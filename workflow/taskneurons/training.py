@@ -136,8 +136,8 @@ def train(
         of epochs).
 
     Raises:
-        UserError: there is nothing to learn from, patience has nothing to watch, the dtype is float16, or the loss is no
-            number any more.
+        UserError: there is nothing to learn from, patience has nothing to watch, the dtype is float16, or the loss is
+            no number any more.
     """
     if not pairs:
         raise UserError(f"{what}: there are no training examples")
