@@ -47,8 +47,9 @@ WITH_ZERO_SHOT = {
 }
 TUNING_TABLES = {"table_neuron_tuning_effect", *(WITH_ZERO_SHOT - {"table_zero_shot"} - PROPORTION_TABLE), "report"}
 TUNING_EVALUATED = {"tuned_evaluation", "proportion_evaluation", *TUNING_TABLES, *PROPORTION_TABLE}
+PROPORTIONED = {"proportion_tuning", "proportion_evaluation", *PROPORTION_TABLE}
 TUNED = {"neuron_tuning", "tuned_evaluation", *TUNING_TABLES}
-TUNING = {"neuron_tuning", "proportion_tuning", *TUNING_EVALUATED}
+TUNING = {*TUNED, *PROPORTIONED}
 DAMAGE_TABLE = {"table_selection_damage", "figure_selection_damage", "report"}
 DAMAGED = {"damage", *DAMAGE_TABLE}
 COMPARED = {"comparative_selection", *DAMAGED}
@@ -153,7 +154,8 @@ MATRIX = {
     "training.max_gradient_norm": ("embedded", 0.5, TRAINED),
     "training.validation": ("embedded", 2, {"prepare_data", *TRAINED}),
     "training.patience": ("watched", 2, TRAINED),
-    "attribution.model": ("embedded", "base", {"activations", *SCORED}),
+    # Neuron tuning has had the base model scored already.
+    "attribution.model": ("embedded", "base", {"activations", *SCORED} - {"attribution"}),
     "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, *TUNING}),
     "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, *TUNING}),
     "attribution.batch_size": ("embedded", 9, ON_MODELS),
@@ -165,8 +167,12 @@ MATRIX = {
     "stability.enough": ("embedded", 50, {"report"}),
     "selection.k": ("embedded", 20, {*SELECTED, *STABILITY, *TUNED} - {"damage"}),
     "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *TUNING}),
-    "selection.random_draws": ("embedded", 6, {"random_selection", *EVALUATED, *DAMAGED}),
-    "selection.random_scope": ("embedded", "per-layer", {"random_selection", *EVALUATED, *DAMAGED, *TUNED}),
+    "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *DAMAGED}),
+    "selection.random_scope": (
+        "embedded",
+        "per-layer",
+        {"selection", "random_selection", *EVALUATED, *DAMAGED, *TUNED},
+    ),
     "selection.core_share": ("embedded", 50, COMPARED),
     "damage.rules.*": ("embedded", [2], COMPARED),
     "damage.examples": ("embedded", 9, DAMAGED),
@@ -178,20 +184,12 @@ MATRIX = {
     "faithfulness.layers": ("embedded", 2, FAITHFULNESS),
     "faithfulness.steps": ("embedded", 9, FAITHFULNESS),
     "faithfulness.top": ("embedded", 9, FAITHFULNESS_TABLE),
-    "neuron_tuning.random_draws": ("embedded", 1, TUNED),
+    "neuron_tuning.random_draws": ("embedded", 2, {"random_selection", *TUNED}),
     "neuron_tuning.cross_training": ("embedded", True, TUNED),
     "neuron_tuning.proportions.tasks": ("embedded", ["film_reviews"], PROPORTION_TABLE),
-    "neuron_tuning.proportions.percents": (
-        "embedded",
-        [10, 100],
-        {"proportion_tuning", "proportion_evaluation", *PROPORTION_TABLE},
-    ),
-    "neuron_tuning.proportions.seeds": (
-        "embedded",
-        [1],
-        {"proportion_tuning", "proportion_evaluation", *PROPORTION_TABLE},
-    ),
-    "neuron_tuning.training.seeds": ("embedded", [0], TUNING_TABLES),
+    "neuron_tuning.proportions.percents": ("embedded", [10, 100], {"selection", *PROPORTIONED}),
+    "neuron_tuning.proportions.seeds": ("embedded", [1], PROPORTIONED),
+    "neuron_tuning.training.seeds": ("embedded", [1], TUNED),
     "neuron_tuning.training.epochs": ("embedded", 9, TUNING),
     "neuron_tuning.training.batch_size": ("embedded", 9, TUNING),
     "neuron_tuning.training.learning_rate": ("embedded", 0.5, TUNING),
@@ -235,8 +233,10 @@ def embedded() -> dict:
     keys = ("film_reviews", "dish_reviews", "cafe_facts")
     config["tasks"] = {key: config["tasks"][key] for key in keys}
     config["overlap"]["groups"] = {"CLS-CLS": {"train": ["film_reviews"], "test": ["dish_reviews"]}}
-    config["neuron_tuning"]["proportions"]["percents"] = [10]
     # Few sets: every dry-run looks at all of them.
+    config["selection"]["random_draws"] = config["neuron_tuning"]["random_draws"] = 1
+    config["neuron_tuning"]["proportions"]["percents"] = [10]
+    config["neuron_tuning"]["training"]["seeds"] = [0]
     config["damage"]["rules"] = {"global": [3], "contrastive": [3, 10], "activation-entropy": [10], "random": [3]}
     return config
 

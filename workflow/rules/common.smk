@@ -40,6 +40,9 @@ ORIGINALS = [f"multitask-seed{seed}" for seed in CONFIG["training"]["seeds"]]
 DRAWS = list(range(CONFIG["selection"]["random_draws"]))
 K = f"{CONFIG['selection']['k']:g}"
 
+# Where trainings keep their state to go on after a kill: no output of a rule, which Snakemake would delete then.
+CHECKPOINTS = f"results/{CONFIG['run']}/checkpoints"
+
 # The sets that each task's data train: its own neurons, with cross training those of every task, and random ones.
 TUNING = CONFIG["neuron_tuning"]
 TUNED_SETS = (TASKS if TUNING["cross_training"] else ["{task}"]) + [

@@ -13,7 +13,7 @@ if "pretrain" in CONFIG["model"]["source"]:
             "../../envs/taskneurons.yaml"
         threads: CONFIG["compute"]["training_threads"]
         params:
-            checkpoint="<results>/checkpoints/base.safetensors",
+            checkpoint=f"{CHECKPOINTS}/base.safetensors",
             spec=spec(
                 "pretrain_base",
                 pretrain={
@@ -63,7 +63,7 @@ rule multitask:
         "../../envs/taskneurons.yaml"
     threads: CONFIG["compute"]["training_threads"]
     params:
-        checkpoint="<results>/checkpoints/multitask-seed{seed}.safetensors",
+        checkpoint=f"{CHECKPOINTS}/multitask-seed{{seed}}.safetensors",
         spec=lambda w: spec(
             "multitask",
             training=training_settings(CONFIG["training"]),

@@ -15,7 +15,7 @@ rule neuron_tuning:
     threads: CONFIG["compute"]["tuning_threads"]
     params:
         spec=lambda w: tuning_spec(w.seed),
-        checkpoints="<results>/checkpoints/{task}-seed{seed}",
+        checkpoints=f"{CHECKPOINTS}/{{task}}-seed{{seed}}",
     shell:
         "python -m taskneurons.neuron_tuning --spec {params.spec:q}"
         " --model {input.model} --data {input.data} --validation {input.validation} --masks {input.masks}"
@@ -59,7 +59,7 @@ rule proportion_tuning:
     threads: CONFIG["compute"]["tuning_threads"]
     params:
         spec=lambda w: tuning_spec(w.seed),
-        checkpoints="<results>/checkpoints/{task}-proportions-seed{seed}",
+        checkpoints=f"{CHECKPOINTS}/{{task}}-proportions-seed{{seed}}",
     shell:
         "python -m taskneurons.neuron_tuning --spec {params.spec:q}"
         " --model {input.model} --data {input.data} --validation {input.validation} --masks {input.masks}"
