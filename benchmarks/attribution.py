@@ -6,7 +6,6 @@ all layers in one call (captum-list), layer by layer (captum-layers), and all la
 as it is used without more ado (captum-as-used).
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from statistics import median
@@ -18,7 +17,7 @@ from captum.attr import LayerGradientXActivation
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from common import in_fresh_process, print_memory_of, row, seconds, timed, write_results
+from common import benchmark, in_fresh_process, print_memory_of, row, seconds, timed
 from geometry import CPU, GEOMETRY, build, examples
 from taskneurons.attribution import Pair, attribute, neuron_outputs
 from taskneurons.deactivation import deactivated_by_row
@@ -150,17 +149,9 @@ def memory_rows() -> list[dict[str, Any]]:
     return [*rows, row("memory/10000-over-100-samples", 1.05, many / few, many, few, "MiB", geometry=SMALL)]
 
 
+def rows() -> list[dict[str, Any]]:
+    return [*time_rows(), linear_row(), *bfloat16_rows(), exact_ablation_row(), *memory_rows()]
+
+
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--measure", choices=list(MEASURED), help="only print the memory of one rival")
-    arguments = options.parse_args()
-    torch.set_num_threads(arguments.threads)
-    if arguments.measure:
-        measure(arguments.measure)
-    else:
-        write_results(
-            "attribution",
-            GEOMETRY,
-            [*time_rows(), linear_row(), *bfloat16_rows(), exact_ablation_row(), *memory_rows()],
-        )
+    benchmark("attribution", __doc__, GEOMETRY, rows, list(MEASURED), measure)

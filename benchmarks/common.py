@@ -4,12 +4,13 @@ A row is {name, rival, ratio, goal, ours, theirs, unit}: ratio = ours ÷ rival, 
 figure that is only reported.
 """
 
+import argparse
 import json
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -79,6 +80,31 @@ def print_memory_of(work: Callable[[], Any]) -> None:
     before = peak_kib()
     work()
     print((peak_kib() - before) / 1024)
+
+
+def benchmark(
+    name: str,
+    description: str | None,
+    geometry: dict[str, Any],
+    rows: Callable[[], list[Row]],
+    measured: Sequence[str],
+    measure: Callable[[str], None],
+) -> None:
+    """Run a benchmark's command line.
+
+    Args:
+        rows: makes the results.
+        measured, measure: the names whose memory `--measure <name>` prints, and what prints it.
+    """
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--measure", choices=measured, help="only print the memory of one of these")
+    arguments = options.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.measure:
+        measure(arguments.measure)
+    else:
+        write_results(name, geometry, rows())
 
 
 def write_results(name: str, geometry: dict[str, Any], rows: list[Row]) -> None:

@@ -6,7 +6,6 @@ the query and value projections. The bound is forward, backward of activations, 
 weight gradients, and AdamW on as many parameters.
 """
 
-import argparse
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 
-from common import in_fresh_process, print_memory_of, row, timed, write_results
+from common import benchmark, in_fresh_process, print_memory_of, row, timed
 from geometry import CPU, GEOMETRY, build, examples
 from taskneurons.attribution import neuron_outputs
 from taskneurons.deactivation import deactivated
@@ -222,17 +221,9 @@ def generation_rows() -> list[dict[str, Any]]:
     ]
 
 
+def rows() -> list[dict[str, Any]]:
+    return [*time_rows(), *byte_rows(), *memory_rows(), *generation_rows()]
+
+
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--measure", choices=list(TRAININGS), help="only print the memory of one way to train")
-    arguments = options.parse_args()
-    torch.set_num_threads(arguments.threads)
-    if arguments.measure:
-        measure(arguments.measure)
-    else:
-        write_results(
-            "neuron_tuning",
-            {**GEOMETRY, "k": PERCENT},
-            [*time_rows(), *byte_rows(), *memory_rows(), *generation_rows()],
-        )
+    benchmark("neuron_tuning", __doc__, {**GEOMETRY, "k": PERCENT}, rows, list(TRAININGS), measure)

@@ -399,13 +399,13 @@ def test_findings_say_what_the_tables_show(arguments, tuning_arguments):
     assert "base model, mean over 1 tasks: attribution 0.90 (recall 0.80), random 0.00 (recall 0.10)" in text
     assert "55 % with 2, 85 % with 4 examples in each: 4 examples are enough for 80 % (with 4" in text
     assert "the least is 80 %, A); chance is 5 %" in text
-    assert "from 75.0 to 25.0, training as many random ones to 50.0 (the paper, Llama-2-7b: from 81.8" in text
-    assert "better than training random ones on 1 of 3 tasks, and worse on 0" in text
+    assert "from 75.0 to 25.0, training as many random ones to 50.0 (the paper, Llama-2-7b: 81.8" in text
+    assert "brings more than training random ones on 1 of 3 tasks, and less on 0" in text
     assert "what raises it most for 0 of 3 tasks, and one of several that raise it equally for 2" in text
     assert "A 75.0 at 0 %, 50.0 at 10 %, 100.0 at 100 %." in text
     assert "no size tried is enough for 90 %" in " ".join(findings(frames, 90))
     frames["deactivation_effect"]["ci_low"] = -1
-    assert "hurts more than random ones on 0 of 3 tasks" in " ".join(findings(frames, 80))
+    assert "hurts more than switching off random ones on 0 of 3 tasks" in " ".join(findings(frames, 80))
 
 
 def test_top_share_rounds_as_the_tables_say():

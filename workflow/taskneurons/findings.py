@@ -7,61 +7,50 @@ Tables = dict[str, pd.DataFrame]
 RELATIONS = {"own": "the task itself", "family": "its family", "other": "the other tasks"}
 
 
-def _means(tables: Tables) -> list[str]:
+# Table of means → its methods (as it is, own neurons, random ones) and the sentence about their values.
+MEANS = {
+    "deactivation_means": (
+        ("original", "deactivate-task", "deactivate-random"),
+        "On average over the {kind} tasks the score goes from {plain:.1f} to {own:.1f} with a task's own neurons off "
+        "and to {random:.1f} with as many random ones off",
+    ),
+    "neuron_tuning_means": (
+        ("zero-shot", "train-task", "train-random"),
+        "Training only a task's own neurons of the base model brings the score, on average over the {kind} tasks, from "
+        "{plain:.1f} to {own:.1f}, training as many random ones to {random:.1f}",
+    ),
+}
+
+
+def _means(tables: Tables, name: str) -> list[str]:
+    methods, text = MEANS[name]
     sentences = []
-    for kind, rows in tables["deactivation_means"].groupby("kind", sort=False):
-        value = rows.set_index("method")["value"]
-        paper = rows.set_index("method")["paper_llama"]
-        text = (
-            f"On average over the {kind} tasks the score goes from {value['original']:.1f} to "
-            f"{value['deactivate-task']:.1f} with a task's own neurons off and to {value['deactivate-random']:.1f} "
-            "with as many random ones off"
+    for kind, rows in tables[name].groupby("kind", sort=False):
+        value, paper = (
+            dict(zip(("plain", "own", "random"), rows.set_index("method").loc[list(methods), column], strict=True))
+            for column in ("value", "paper_llama")
         )
-        if paper.notna().all():
-            text += (
-                f" (the paper, Llama-2-7b: {paper['original']:.1f} to {paper['deactivate-task']:.1f} and "
-                f"{paper['deactivate-random']:.1f})"
-            )
-        sentences.append(f"{text}.")
+        sentence = text.format(kind=kind, **value)
+        if not any(pd.isna(figure) for figure in paper.values()):
+            sentence += " (the paper, Llama-2-7b: {plain:.1f} to {own:.1f} and {random:.1f})".format(**paper)
+        sentences.append(f"{sentence}.")
     return sentences
 
 
-def _own_against_random(tables: Tables) -> str:
-    effect = tables["deactivation_effect"]
-    worse, better = (effect["ci_low"] > 0).sum(), (effect["ci_high"] < 0).sum()
+# Table of effects → what its values compare.
+EFFECTS = {
+    "deactivation_effect": "Switching off a task's own neurons hurts more than switching off random ones",
+    "neuron_tuning_effect": "Training a task's own neurons brings more than training random ones",
+}
+
+
+def _own_against_random(tables: Tables, name: str) -> str:
+    effect = tables[name]
+    more, less = (effect["ci_low"] > 0).sum(), (effect["ci_high"] < 0).sum()
     return (
-        f"Switching off a task's own neurons hurts more than random ones on {worse} of {len(effect)} tasks, and less "
-        f"on {better} (intervals over test examples that exclude zero); on {len(effect) - worse - better} the interval "
-        f"includes zero. Trainings: {effect['n_seeds'].iloc[0]}, random draws: {effect['n_draws'].iloc[0]}."
-    )
-
-
-def _tuning_means(tables: Tables) -> list[str]:
-    sentences = []
-    for kind, rows in tables["neuron_tuning_means"].groupby("kind", sort=False):
-        value = rows.set_index("method")["value"]
-        paper = rows.set_index("method")["paper_llama"]
-        text = (
-            f"Training only a task's own neurons of the base model brings the score, on average over the {kind} tasks, "
-            f"from {value['zero-shot']:.1f} to {value['train-task']:.1f}, training as many random ones to "
-            f"{value['train-random']:.1f}"
-        )
-        if paper.notna().all():
-            text += (
-                f" (the paper, Llama-2-7b: from {paper['zero-shot']:.1f} to {paper['train-task']:.1f} and "
-                f"{paper['train-random']:.1f})"
-            )
-        sentences.append(f"{text}.")
-    return sentences
-
-
-def _own_against_random_tuning(tables: Tables) -> str:
-    effect = tables["neuron_tuning_effect"]
-    better, worse = (effect["ci_low"] > 0).sum(), (effect["ci_high"] < 0).sum()
-    return (
-        f"Training a task's own neurons is better than training random ones on {better} of {len(effect)} tasks, and "
-        f"worse on {worse} (intervals over test examples that exclude zero); on {len(effect) - better - worse} the "
-        f"interval includes zero. Trainings: {effect['n_seeds'].iloc[0]}, random draws: {effect['n_draws'].iloc[0]}."
+        f"{EFFECTS[name]} on {more} of {len(effect)} tasks, and less on {less} (intervals over test examples that "
+        f"exclude zero); on {len(effect) - more - less} the interval includes zero. "
+        f"Trainings: {effect['n_seeds'].iloc[0]}, random draws: {effect['n_draws'].iloc[0]}."
     )
 
 
@@ -177,10 +166,10 @@ def findings(tables: Tables, enough: float) -> list[str]:
         enough: percent of agreement between masks of disjoint examples that counts as enough.
     """
     return [
-        *_means(tables),
-        _own_against_random(tables),
-        *_tuning_means(tables),
-        _own_against_random_tuning(tables),
+        *_means(tables, "deactivation_means"),
+        _own_against_random(tables, "deactivation_effect"),
+        *_means(tables, "neuron_tuning_means"),
+        _own_against_random(tables, "neuron_tuning_effect"),
         _tuning_diagonal(tables),
         *_proportions(tables),
         *_specificity(tables),
