@@ -20,7 +20,14 @@ include: "workflow/rules/models.smk"
 include: "workflow/rules/attribution.smk"
 include: "workflow/rules/selection.smk"
 include: "workflow/rules/deactivation.smk"
-include: "workflow/rules/tuning.smk"
+
+
+if TUNING:
+
+    include: "workflow/rules/tuning_sets.smk"
+    include: "workflow/rules/tuning.smk"
+
+
 include: "workflow/rules/selection_damage.smk"
 include: "workflow/rules/faithfulness.smk"
 include: "workflow/rules/generalisation.smk"

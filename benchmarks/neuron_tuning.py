@@ -100,13 +100,13 @@ def masked(loaded: LoadedModel, pairs: Pairs) -> Training:
     masks = {}
     for _, places in slices(loaded.model, some_neurons(loaded.model)):
         for place in places:
-            masks[place.whole] = torch.zeros_like(place.whole, dtype=torch.bool).index_fill_(
-                place.axis, place.index, True
+            masks[place.whole] = torch.ones_like(place.whole, dtype=torch.bool).index_fill_(
+                place.axis, place.index, False
             )
 
     def mask_gradients() -> None:
         for weight in weights:
-            weight.grad.mul_(masks[weight])
+            weight.grad.masked_fill_(masks[weight], 0)
 
     mask_bytes = sum(mask.nbytes for mask in masks.values())
     return Training(loaded.model, weights, pairs, before_step=mask_gradients, mask_bytes=mask_bytes)
@@ -177,9 +177,11 @@ def byte_rows() -> list[dict[str, Any]]:
         training.step()
     moments = [training.moment_bytes() for training in (own, other)]
     states = [training.gradient_bytes + training.moment_bytes() + training.mask_bytes for training in (own, other)]
+    with_parts = states[0] + sum(part.nbytes for part in own.parameters)  # we hold the trained entries twice
     return [
         row("optimiser-bytes/masked", 0.11, moments[0] / moments[1], *moments, "bytes"),
         row("memory-state/masked", 0.15, states[0] / states[1], *states, "bytes"),
+        row("memory-state-with-parts/masked", None, with_parts / states[1], with_parts, states[1], "bytes"),
     ]
 
 
@@ -203,18 +205,27 @@ def generation_rows() -> list[dict[str, Any]]:
     ids = collate(examples(GEOMETRY, 8), CPU).input_ids[:, :32]
 
     def generate(model: Any) -> None:
-        assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
         model.generate(input_ids=ids, max_new_tokens=32, min_new_tokens=32, do_sample=False, pad_token_id=0)
+
+    def no_hook(model: Any) -> bool:
+        return not any(
+            module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__
+            for module in model.modules()
+        )
 
     def off() -> None:
         with deactivated(loaded.model, some_neurons(loaded.model)):
             generate(loaded.model)
+
+    with deactivated(loaded.model, some_neurons(loaded.model)):
+        assert no_hook(loaded.model)
 
     tuned = build(GEOMETRY)
     with trained_neurons(tuned.model, some_neurons(tuned.model)) as trained:
         for part in trained.parameters():
             part.data += 0.01
         trained.write_back()
+    assert no_hook(tuned.model)
     return [
         timed("generate-deactivated/plain", 1.05, off, partial(generate, loaded.model)),
         timed("generate-tuned/plain", 1.05, partial(generate, tuned.model), partial(generate, loaded.model)),

@@ -110,6 +110,23 @@ def test_the_default_is_right():
         (lambda c: c["model"].update(source={"path": "no/such"}), r"no/such holds no config\.json"),
         (lambda c: c["model"].update(source={"gguf": "no.gguf"}), r"GGUF file no\.gguf does not exist"),
         (lambda c: c.update(weights="no.gguf"), r"GGUF file no\.gguf does not exist"),
+        (
+            lambda c: c["stability"].update(sizes=[60]),
+            r"stability: sizes: two disjoint sets of 60 examples need more than the 100 .* of film_reviews",
+        ),
+        (lambda c: c["damage"].update(rules={"random": [3]}), r"damage: rules: give at least one rule beside random"),
+        (
+            lambda c: c["neuron_tuning"]["proportions"].update(tasks=["films"]),
+            r"neuron_tuning: proportions: tasks: there is no task 'films'; there are film_reviews, ",
+        ),
+        (
+            lambda c: c["training"].update(patience=2),
+            r"training: patience: 2 epochs .* cannot be seen with validation: 0",
+        ),
+        (
+            lambda c: c["neuron_tuning"]["training"].update(validation=101),
+            r"neuron_tuning: training: validation: 101 is more than the 100 validation examples of film_reviews",
+        ),
         (lambda c: c.update(tasks="no.yaml"), r"the file no\.yaml does not exist"),
     ],
 )
@@ -120,6 +137,17 @@ def test_one_clear_message(change, message):
 
 def test_a_learning_rate_without_a_point_is_read_as_text_by_yaml():
     assert yaml.safe_load("lr: 1e-4") == {"lr": "1e-4"}
+
+
+def test_mixtures_of_experts_go_without_neuron_tuning(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mixtral"}))
+
+    def mixture(config):
+        config["model"].update(source={"path": str(tmp_path)})
+
+    with pytest.raises(UserError, match=r"neuron_tuning: is not available for mixtures of experts \(mixtral\): leave"):
+        check(mixture)
+    check(lambda config: (mixture(config), config.pop("neuron_tuning")))
 
 
 def test_an_unsupported_family_is_told_with_the_supported_ones(tmp_path):

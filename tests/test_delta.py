@@ -39,7 +39,14 @@ def changed(loaded: LoadedModel, seed: int) -> Delta:
         for part in trained.parameters():
             part.data += torch.randn(part.shape, generator=generator)
         trained.write_back()
-    return Delta(trained.values(), neurons, loaded.identity["identity"], weights_hash(loaded.model), {"set": "some"})
+    return Delta(
+        trained.values(),
+        neurons,
+        loaded.identity["identity"],
+        weights_hash(loaded.model),
+        "torch.float32",
+        {"set": "some"},
+    )
 
 
 @pytest.mark.parametrize("family", list(TINY))
@@ -70,6 +77,9 @@ def test_deltas_stack_in_the_order_of_their_training():
         assert weights_hash(base.model) == first.result
     assert weights_hash(base.model) == before
     with pytest.raises(UserError, match=r"trained from model .*, but this model is"), with_delta(base, second):
+        pass
+    narrow = replace(base, compute=replace(base.compute, weights=torch.bfloat16))
+    with pytest.raises(UserError, match=r"in torch\.float32, but this model's are in"), with_delta(narrow, first):
         pass
 
 
@@ -106,6 +116,50 @@ def task_file(path, task):
     return path
 
 
+TRAINING = {
+    **{"epochs": 2, "batch_size": 2, "batch_tokens": 1000, "learning_rate": 1e-2, "warmup": 0.1},
+    **{"schedule": "linear", "weight_decay": 0.1, "max_gradient_norm": 1.0},
+    **{"gradient_checkpointing": False, "patience": 0, "validation": 2},
+}
+
+
+def test_a_killed_job_keeps_the_sets_that_it_had_finished(tmp_path, monkeypatch):
+    """The second of two sets dies; the next try trains that one alone, and anew if its mask is another one."""
+    base = loaded_of("llama")
+    monkeypatch.setattr(neuron_tuning, "load_model", lambda path, settings: base)
+    own, trained = neuron_tuning.train, []
+
+    def dying(model, *arguments):
+        trained.append(arguments[5])
+        if len(trained) == 2:
+            raise RuntimeError("killed")
+        return own(model, *arguments)
+
+    monkeypatch.setattr(neuron_tuning, "train", dying)
+    sizes = widths(base.model)
+    masks, outs = ([tmp_path / f"{name}.{kind}" for name in ("one", "two")] for kind in ("parquet", "safetensors"))
+    paths = {"metrics": tmp_path / "training.parquet", "checkpoints": tmp_path / "checkpoints", "out": outs}
+    data = task_file(tmp_path / "data.parquet", "one")
+    options = {"spec": {"training": TRAINING, "seed": 0, "compute": {}}, "model": "base", "data": data}
+
+    def run(seed):
+        for path in masks:
+            made = {"set": path.stem, "rule": "global", "k": 10, "model": base.identity["identity"]}
+            write_mask(path, random_set(7, sizes, seed), [None] * len(sizes), None, made)
+        neuron_tuning.main(argparse.Namespace(**options, validation=[data], masks=masks, **paths))
+
+    with pytest.raises(RuntimeError, match="killed"):
+        run(seed=1)
+    run(seed=1)
+    assert trained == ["one on one", "two on one", "two on one"]
+    assert all(out.is_file() for out in outs) and not (tmp_path / "checkpoints").exists()
+    trained.clear()
+    with pytest.raises(RuntimeError, match="killed"):
+        run(seed=1)
+    run(seed=2)
+    assert trained == ["one on one", "two on one", "one on one", "two on one"]
+
+
 def test_from_masks_to_deltas_to_predictions(tmp_path, monkeypatch):
     """The two commands: deltas reach the state that their training had, and the base model stays what it was."""
     base = loaded_of("llama")
@@ -120,14 +174,9 @@ def test_from_masks_to_deltas_to_predictions(tmp_path, monkeypatch):
         masks.append(tmp_path / f"{name}.parquet")
         outs.append(tmp_path / f"{name}.safetensors")
         write_mask(masks[-1], NeuronSet(neurons.selected, sizes), [None] * len(sizes), None, made)
-    training = {
-        **{"epochs": 2, "batch_size": 2, "batch_tokens": 1000, "learning_rate": 1e-2, "warmup": 0.1},
-        **{"schedule": "linear", "weight_decay": 0.1, "max_gradient_norm": 1.0},
-        **{"gradient_checkpointing": False, "patience": 0, "validation": 2},
-    }
     data = task_file(tmp_path / "data.parquet", "one")
     paths = {"metrics": tmp_path / "training.parquet", "checkpoints": tmp_path / "checkpoints", "out": outs}
-    options = {"spec": {"training": training, "seed": 0, "compute": {}}, "model": "base", "data": data}
+    options = {"spec": {"training": TRAINING, "seed": 0, "compute": {}}, "model": "base", "data": data}
     neuron_tuning.main(argparse.Namespace(**options, validation=[data], masks=masks, **paths))
     assert weights_hash(base.model) == before
     history = read_frame(tmp_path / "training.parquet", "training")[0]

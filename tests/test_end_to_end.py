@@ -112,7 +112,8 @@ def test_every_table_and_figure_is_there(results):
     tables = {path.stem for path in (results / "tables").glob("*.csv")}
     assert tables == {path.stem for path in (results / "tables").glob("*.parquet")} >= {"overlap_rate", "specificity"}
     drawn = ("deactivation", "cross_task_deactivation", "neurons_per_layer", "jaccard")
-    for figure in (*drawn, "selection_damage", "faithfulness", "stability"):
+    tuned = ("neuron_tuning", "cross_task_tuning", "single_task_proportion")
+    for figure in (*drawn, *tuned, "selection_damage", "faithfulness", "stability"):
         for suffix in ("svg", "png"):
             assert (results / "figures" / f"{figure}.{suffix}").stat().st_size > 1000
     page = (results / "report.html").read_text()
@@ -195,4 +196,3 @@ def test_neuron_tuning_table(results):
     assert list(table["value"][:3]) == list(zero_shot["value"])
     crossed = pd.read_csv(results / "tables" / "cross_task_tuning.csv")
     assert dict(crossed["reading"].value_counts()) == {"own-data": 9, "tested-data": 9}
-    assert not list((results / "checkpoints").rglob("*.safetensors"))

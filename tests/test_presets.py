@@ -46,3 +46,16 @@ def test_the_full_grid_is_the_embedded_suite(tmp_path):
     output = result.stdout + result.stderr
     assert result.returncode == 0, output
     assert "results/tiny-full/masks/multitask-seed2/film_reviews/top10.parquet" in output
+
+
+def test_neuron_tuning_can_be_left_out(tmp_path):
+    project_copy(tmp_path)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    del config["neuron_tuning"]
+    (tmp_path / "without.yaml").write_text(yaml.safe_dump(config))
+    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run", "--configfile", "without.yaml"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    assert "rule neuron_tuning:" not in output and "deltas/" not in output
+    assert "rule report:" in output

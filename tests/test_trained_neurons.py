@@ -12,8 +12,10 @@ from conftest import readers, tiny_model
 from taskneurons.encoding import collate, sample_losses
 from taskneurons.errors import UserError
 from taskneurons.feed_forward import matrices, widths
+from taskneurons.models import Compute
 from taskneurons.neuron_set import NeuronSet, random_set
 from taskneurons.trained_neurons import TrainedNeurons, entries_put_back, slices, trained_neurons
+from taskneurons.training import train
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 CPU = torch.device("cpu")
@@ -28,7 +30,7 @@ def some_neurons(model: PreTrainedModel) -> NeuronSet:
 
 
 def masks(model: PreTrainedModel, neurons: NeuronSet) -> dict[str, torch.Tensor]:
-    """The selected entries of the FFN parameters, written without the engine: parameter name → bool flags."""
+    """The selected entries of the FFN parameters: parameter name → bool flags."""
     found = {}
     flags = torch.from_numpy(neurons.selected).split(list(neurons.widths))
     for layer, chosen in zip(matrices(model), flags, strict=True):
@@ -135,14 +137,17 @@ def test_entries_are_put_back_to_the_bit(family):
 
 def test_gradient_checkpointing_gives_the_same_gradients():
     model = tiny_model("llama")
-    neurons, found = some_neurons(model), []
+    neurons, found, calls = some_neurons(model), [], []
+    readers(model)[0].register_forward_pre_hook(lambda module, inputs: calls.append(1))
     for checkpointing in (False, True):
         if checkpointing:
             model.activation_checkpointing_enable()
         model.train()
+        calls.clear()
         with trained_neurons(model, neurons) as trained:
             loss_of(model).backward()
             found.append([part.grad for part in trained.parameters()])
+        assert len(calls) == 1 + checkpointing
     for plain, checkpointed in zip(*found, strict=True):
         torch.testing.assert_close(plain, checkpointed)
 
@@ -167,6 +172,42 @@ def test_bfloat16_trains_a_float32_copy(weights):
             trained.write_back()
             torch.testing.assert_close(part.detach(), before + 1e-3, rtol=0, atol=1e-4)
             assert torch.equal(place.read(), part.detach().to(weights))
+
+
+@pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16])
+def test_the_loop_in_bfloat16_moves_the_selected_neurons_only(weights):
+    model = tiny_model("llama").to(weights)
+    neurons, before = some_neurons(model), copy.deepcopy(model.state_dict())
+    settings = {
+        **{"epochs": 3, "batch_size": 2, "batch_tokens": 1000, "learning_rate": 1e-2, "warmup": 0.0},
+        **{"schedule": "constant", "weight_decay": 0.1, "max_gradient_norm": 1.0},
+        **{"gradient_checkpointing": False, "patience": 0},
+    }
+    with trained_neurons(model, neurons) as trained:
+        history = train(model, trained, PAIRS, settings, Compute(CPU, torch.bfloat16, weights), 0, "test")
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    chosen = masks(model, neurons)
+    for name, tensor in model.state_dict().items():
+        moved = tensor != before[name]
+        assert not moved[~chosen.get(name, torch.zeros_like(moved))].any(), name
+
+
+def test_a_neurons_entries_make_its_own_output_and_no_other(model):
+    """Entries of the writers that belong to neuron 5 of the middle layer, changed: ω_5 changes there, nothing else."""
+    selected = np.zeros(sum(widths(model)), dtype=bool)
+    selected[widths(model)[0] + 5] = True
+    seen = []
+    handle = readers(model)[1].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
+    places = slices(model, NeuronSet(selected, tuple(widths(model))))
+    with torch.no_grad():
+        model(input_ids=torch.arange(3, 11)[None])
+        for matrix, found in places:
+            for place in found if not matrix.reads else []:
+                place.write(place.read() + 0.5)
+        model(input_ids=torch.arange(3, 11)[None])
+    handle.remove()
+    changed = (seen[0] != seen[1]).reshape(-1, widths(model)[1]).any(dim=0)
+    assert changed.nonzero()[:, 0].tolist() == [5]
 
 
 def test_mixtures_of_experts_are_refused():

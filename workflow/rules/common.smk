@@ -43,13 +43,7 @@ K = f"{CONFIG['selection']['k']:g}"
 # Where trainings keep their state to go on after a kill: no output of a rule, which Snakemake would delete then.
 CHECKPOINTS = f"results/{CONFIG['run']}/checkpoints"
 
-# The sets that each task's data train: its own neurons, with cross training those of every task, and random ones.
-TUNING = CONFIG["neuron_tuning"]
-TUNED_SETS = (TASKS if TUNING["cross_training"] else ["{task}"]) + [
-    f"random{K}-seed{draw}" for draw in range(TUNING["random_draws"])
-]
-PROPORTIONS = [f"{k:g}" for k in TUNING["proportions"]["percents"]]
-PROPORTION_TASKS = some_tasks(CONFIG, TUNING["proportions"]["tasks"])
+TUNING = CONFIG.get("neuron_tuning")  # None where the config leaves it out
 
 # The sets that the damage table compares: of each task by every rule and k, and random ones.
 DAMAGE_RULES = CONFIG["damage"]["rules"]
@@ -77,6 +71,13 @@ REPORT_TABLES = [
     "stability",
     "zero_shot",
 ]
+TUNING_TABLES = [
+    "neuron_tuning",
+    "neuron_tuning_means",
+    "neuron_tuning_effect",
+    "cross_task_tuning",
+    "single_task_proportion",
+]
 REPORT_FIGURES = [
     "deactivation",
     "neuron_tuning",
@@ -89,6 +90,9 @@ REPORT_FIGURES = [
     "faithfulness",
     "stability",
 ]
+if not TUNING:
+    REPORT_TABLES = [name for name in REPORT_TABLES if name not in TUNING_TABLES]
+    REPORT_FIGURES = [name for name in REPORT_FIGURES if name not in TUNING_TABLES]
 
 
 wildcard_constraints:
@@ -103,7 +107,7 @@ wildcard_constraints:
 def spec(step, **settings):
     """All that a step's result depends on besides its input files, as one JSON text, for `params: spec=`.
 
-    Snakemake compares params as a set of texts, so a single text is the only param that catches every change.
+    Snakemake compares params as a set of texts, so only what is in one text is surely seen to change.
     """
     code = code_identity(LIBRARY, f"taskneurons.{step}")
     return json.dumps({"step": step, "code": code, **settings})
@@ -239,38 +243,6 @@ def evaluation_spec(state, task):
     return spec("evaluation", evaluation=settings, tasks=tasks, compute=compute("inference"))
 
 
-def tuned_masks(task):
-    """The sets of the base model that a task's data train, in the order of TUNED_SETS."""
-    own = [f"<results>/masks/base/{one}/top{K}.parquet" for one in (TASKS if TUNING["cross_training"] else [task])]
-    return own + random_masks("base", task, [K], range(TUNING["random_draws"]))
-
-
-def tuning_spec(seed):
-    """The spec of a neuron tuning."""
-    training = training_settings(TUNING["training"])
-    return spec("neuron_tuning", training=training, seed=int(seed), compute=compute("tuning"))
-
-
-def deltas_to_evaluate(task, seed):
-    """The deltas that are tested on a task: all that its data trained, and the other tasks' own ones."""
-    own = [f"<results>/deltas/{task}-seed{seed}/{name.format(task=task)}.safetensors" for name in TUNED_SETS]
-    return own + [f"<results>/deltas/{one}-seed{seed}/{one}.safetensors" for one in TASKS if one != task]
-
-
-def tuned_evaluation_spec(task, named_by):
-    """The spec of an evaluation of deltas, which are told apart by their set or by their k."""
-    settings = dict(CONFIG["evaluation"])
-    if CONFIG["tasks"][task]["metric"] != "accuracy":
-        del settings["label_score"]
-    return spec("tuned_evaluation", evaluation=settings, named_by=named_by, compute=compute("inference"))
-
-
-def tuned_predictions():
-    """The prediction files of neuron tuning, seed by seed and task by task."""
-    seeds = TUNING["training"]["seeds"]
-    return [f"<results>/predictions/neuron_tuning-seed{seed}/{task}.parquet" for seed in seeds for task in TASKS]
-
-
 def overlap_states():
     """The models whose scores the overlap rate compares."""
     return list(dict.fromkeys(scored_state(original) for original in ORIGINALS))
@@ -290,7 +262,7 @@ def task_masks():
 def report_settings():
     """The settings that a reader of the report needs to know, each with its value."""
     selection, attribution, sizes = CONFIG["selection"], CONFIG["attribution"], CONFIG["data"]["sizes"]
-    return {
+    settings = {
         "selected": f"top {K} % ({selection['scope']})",
         "scores": f"of the {attribution['model']} model, aggregation {attribution['aggregation']},"
         f" loss {attribution['loss']}",
@@ -298,6 +270,12 @@ def report_settings():
         "trainings": len(ORIGINALS),
         "random sets": f"{len(DRAWS)} ({selection['random_scope']})",
     }
+    if TUNING:
+        settings["neuron tuning"] = (
+            f"scores of the base model, {len(TUNING['training']['seeds'])} trainings of each set,"
+            f" {TUNING['random_draws']} random sets"
+        )
+    return settings
 
 
 def table(name):

@@ -208,3 +208,64 @@ rule table_single_task_proportion:
         "python -m taskneurons.tables.single_task_proportion --spec {params.spec:q}"
         " --base {input.base} --tuned {input.tuned}"
         " --parquet {output.parquet} --csv {output.csv} --log {log}"
+
+
+rule figure_neuron_tuning:
+    """Bars: zero-shot, random neurons trained, own neurons trained."""
+    input:
+        table("neuron_tuning"),
+    output:
+        svg=report("<results>/figures/neuron_tuning.svg", caption="../report/neuron_tuning.rst", category="Figures"),
+        png="<results>/figures/neuron_tuning.png",
+    log:
+        "<results>/logs/figures/neuron_tuning.log",
+    conda:
+        "../../envs/taskneurons.yaml"
+    params:
+        spec=spec("figures.neuron_tuning"),
+    shell:
+        "python -m taskneurons.figures.neuron_tuning --spec {params.spec:q} --table {input}"
+        " --svg {output.svg} --png {output.png} --log {log}"
+
+
+rule figure_cross_task_tuning:
+    """Figure 5: the matrices of table_cross_task_deactivation and table_cross_task_tuning."""
+    input:
+        table("cross_task_deactivation"),
+        table("cross_task_tuning"),
+    output:
+        svg=report(
+            "<results>/figures/cross_task_tuning.svg", caption="../report/cross_task_tuning.rst", category="Figures"
+        ),
+        png="<results>/figures/cross_task_tuning.png",
+    log:
+        "<results>/logs/figures/cross_task_tuning.log",
+    conda:
+        "../../envs/taskneurons.yaml"
+    params:
+        spec=spec("figures.cross_task_tuning"),
+    shell:
+        "python -m taskneurons.figures.cross_task_tuning --spec {params.spec:q} --table {input}"
+        " --svg {output.svg} --png {output.png} --log {log}"
+
+
+rule figure_single_task_proportion:
+    """Figure 6: single tasks against the proportion of their neurons that is trained."""
+    input:
+        table("single_task_proportion"),
+    output:
+        svg=report(
+            "<results>/figures/single_task_proportion.svg",
+            caption="../report/single_task_proportion.rst",
+            category="Figures",
+        ),
+        png="<results>/figures/single_task_proportion.png",
+    log:
+        "<results>/logs/figures/single_task_proportion.log",
+    conda:
+        "../../envs/taskneurons.yaml"
+    params:
+        spec=spec("figures.single_task_proportion"),
+    shell:
+        "python -m taskneurons.figures.single_task_proportion --spec {params.spec:q} --table {input}"
+        " --svg {output.svg} --png {output.png} --log {log}"

@@ -48,7 +48,7 @@ def checked_config(config: Config, root: Path) -> Config:
     if "path" in config["model"]["source"]:
         place = Path(config.get("data_root", "."), config["model"]["source"]["path"])
         config["model"]["source"]["path"] = str(place)
-    _check_model(config["model"]["source"])
+    _check_model(config["model"]["source"], tuned="neuron_tuning" in config)
     for key, task in config["tasks"].items():
         task["source"] = resolved_source(key, task["source"], config.get("data_root"))
         _check_task(key, task)
@@ -164,7 +164,7 @@ def _check_task(key: str, task: Config) -> None:
                 check_columns(present, columns, f"{where}: {file}")
 
 
-def _check_model(source: Config) -> None:
+def _check_model(source: Config, tuned: bool) -> None:
     if "path" in source:
         file = Path(source["path"]) / "config.json"
         if not file.is_file():
@@ -177,7 +177,10 @@ def _check_model(source: Config) -> None:
         return
     else:
         return  # on the hub: the import step looks before it downloads the weights
-    feed_forward(str(family))
+    if feed_forward(str(family)).experts and tuned:
+        raise UserError(
+            f"config: neuron_tuning: is not available for mixtures of experts ({family}): leave neuron_tuning out"
+        )
 
 
 def _check_architecture(architecture: Config) -> None:
@@ -226,24 +229,30 @@ def _check_groups(groups: Config, tasks: Config) -> None:
 
 
 def _check_comparisons(config: Config) -> None:
-    for where, settings in (
-        ("faithfulness", config["faithfulness"]),
-        ("neuron_tuning: proportions", config["neuron_tuning"]["proportions"]),
-    ):
+    choices = {"faithfulness": config["faithfulness"]}
+    trainings = {"training": config["training"]}
+    if "neuron_tuning" in config:
+        choices["neuron_tuning: proportions"] = config["neuron_tuning"]["proportions"]
+        trainings["neuron_tuning: training"] = config["neuron_tuning"]["training"]
+    for where, settings in choices.items():
         for task in some_tasks(config, settings["tasks"]):
             if task not in config["tasks"]:
                 raise UserError(
                     f"config: {where}: tasks: there is no task {task!r}; there are {', '.join(config['tasks'])}"
                 )
-    for where, training in (
-        ("training", config["training"]),
-        ("neuron_tuning: training", config["neuron_tuning"]["training"]),
-    ):
+    for where, training in trainings.items():
         if training["patience"] and not training["validation"]:
             raise UserError(
                 f"config: {where}: patience: {training['patience']} epochs without a better validation loss cannot be "
                 "seen with validation: 0; say on how many validation examples a task the loss is measured"
             )
+        for key, task in config["tasks"].items():
+            number = task.get("sizes", config["data"]["sizes"])["validation"]
+            if training["validation"] > number:
+                raise UserError(
+                    f"config: {where}: validation: {training['validation']} is more than the {number} validation "
+                    f"examples of {key} (data.sizes)"
+                )
     fewest = min(config["stability"]["sizes"])
     for key, task in config["tasks"].items():
         number = task.get("sizes", config["data"]["sizes"])["attribution"]

@@ -35,6 +35,7 @@ class Delta:
         neurons: which neurons they belong to.
         base: the identity of the model that they were trained from.
         result: the identity of the model with them.
+        weights: the dtype in which that model's weights were held, which decides what they are.
         facts: what made them.
     """
 
@@ -42,6 +43,7 @@ class Delta:
     neurons: NeuronSet
     base: str
     result: str
+    weights: str
     facts: dict[str, Any]
 
 
@@ -52,6 +54,7 @@ def write_delta(path: str | Path, delta: Delta) -> None:
         "kind": KIND,
         "base": delta.base,
         "result": delta.result,
+        "weights": delta.weights,
         "widths": list(delta.neurons.widths),
     }
     places = torch.from_numpy(np.flatnonzero(delta.neurons.selected))
@@ -79,7 +82,7 @@ def read_delta(path: str | Path) -> Delta:
     widths = tuple(facts["widths"])
     selected = np.zeros(sum(widths), dtype=bool)
     selected[values.pop(NEURONS).numpy()] = True
-    return Delta(values, NeuronSet(selected, widths), facts["base"], facts["result"], facts)
+    return Delta(values, NeuronSet(selected, widths), facts["base"], facts["result"], facts["weights"], facts)
 
 
 @contextmanager
@@ -90,12 +93,17 @@ def with_delta(loaded: LoadedModel, delta: Delta) -> Iterator[LoadedModel]:
     saves the merged model.
 
     Raises:
-        UserError: the delta was trained from another model.
+        UserError: the delta was trained from another model, or with weights in another dtype.
     """
     if delta.base != loaded.identity["identity"]:
         raise UserError(
             f"the delta was trained from model {delta.base}, but this model is {loaded.identity['identity']}: "
             "apply it to the model that it was trained from (deltas that stack, in the order of their training)"
+        )
+    if delta.weights != str(loaded.compute.weights):
+        raise UserError(
+            f"the delta was trained with weights in {delta.weights}, but this model's are in {loaded.compute.weights}: "
+            "load it as it was trained (compute.frozen_weights)"
         )
     places = [place for _, found in slices(loaded.model, delta.neurons) for place in found]
     with entries_put_back(places):

@@ -54,15 +54,21 @@ def _own_against_random(tables: Tables, name: str) -> str:
     )
 
 
-def _tuning_diagonal(tables: Tables) -> str:
+def _tuning_diagonal(tables: Tables) -> list[str]:
     table = tables["cross_task_tuning"]
-    matrix = table[table["reading"] == "own-data"].pivot(index="tuned_task", columns="task", values="change")
-    hits = sum(matrix.loc[task, task] > matrix[task].drop(task).max() for task in matrix.columns)
-    ties = sum(matrix.loc[task, task] == matrix[task].drop(task).max() for task in matrix.columns)
-    return (
-        f"Training a task's own neurons on its data is what raises it most for {hits} of {len(matrix)} tasks, and one "
-        f"of several that raise it equally for {ties}."
-    )
+    sentences = []
+    for metric, rows in table[table["reading"] == "own-data"].groupby("metric", sort=False):
+        tasks = list(rows["task"].unique())
+        matrix = rows.pivot(index="tuned_task", columns="task", values="change").loc[tasks, tasks]
+        own = pd.Series({task: matrix.loc[task, task] for task in tasks})
+        others = matrix.mask(pd.DataFrame({task: matrix.index == task for task in tasks}, index=matrix.index))
+        column = ((own > others.max()) & (own > 0)).sum()
+        row = ((own > others.max(axis="columns")) & (own > 0)).sum()
+        sentences.append(
+            f"Training a task's own neurons on its data raises that task more than training any other's does for "
+            f"{column} of {len(tasks)} tasks ({metric}), and raises no other task as much for {row}."
+        )
+    return sentences
 
 
 def _proportions(tables: Tables) -> list[str]:
@@ -158,6 +164,15 @@ def _stability(tables: Tables, enough: float) -> str:
     )
 
 
+def _tuning(tables: Tables) -> list[str]:
+    return [
+        *_means(tables, "neuron_tuning_means"),
+        _own_against_random(tables, "neuron_tuning_effect"),
+        *_tuning_diagonal(tables),
+        *_proportions(tables),
+    ]
+
+
 def findings(tables: Tables, enough: float) -> list[str]:
     """The sentences, for the top of the report.
 
@@ -168,10 +183,7 @@ def findings(tables: Tables, enough: float) -> list[str]:
     return [
         *_means(tables, "deactivation_means"),
         _own_against_random(tables, "deactivation_effect"),
-        *_means(tables, "neuron_tuning_means"),
-        _own_against_random(tables, "neuron_tuning_effect"),
-        _tuning_diagonal(tables),
-        *_proportions(tables),
+        *(_tuning(tables) if "neuron_tuning_means" in tables else []),
         *_specificity(tables),
         _diagonal(tables),
         _overlap(tables),

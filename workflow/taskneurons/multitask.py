@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> None:
         spec["seed"],
         "multi-task training",
         validation,
-        Checkpoint(arguments.checkpoint, content_hash(made_of)),
+        Checkpoint(arguments.checkpoint, content_hash([made_of, validation])),
     )
     write_frame(arguments.metrics, history, "training", made_of)
     save_model(arguments.out, base.model, base.tokenizer, {"state": "multitask", **made_of, **summary(history)})

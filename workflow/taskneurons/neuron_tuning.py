@@ -4,14 +4,15 @@ Every set starts from the base model. What is stored is the delta: the trained n
 """
 
 import argparse
-import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from taskneurons import command
-from taskneurons.artifacts import content_hash, write_frame
+from taskneurons.artifacts import content_hash, read_frame, read_metadata, write_frame
 from taskneurons.checkpoint import Checkpoint
 from taskneurons.delta import Delta, write_delta
 from taskneurons.models import LoadedModel, check_made_on, load_model, weights_hash
@@ -19,8 +20,6 @@ from taskneurons.neuron_set import NeuronSet, read_mask
 from taskneurons.task import read_task
 from taskneurons.trained_neurons import entries_put_back, trained_neurons
 from taskneurons.training import Pair, train
-
-log = logging.getLogger(__name__)
 
 
 def tune(
@@ -30,31 +29,25 @@ def tune(
     validation: list[Pair],
     spec: dict[str, Any],
     facts: dict[str, Any],
-    checkpoint: Path,
+    checkpoint: Checkpoint,
 ) -> tuple[Delta, pd.DataFrame]:
     """Train one set of neurons; the base model is as before afterwards.
 
     Args:
         spec: training (settings as for `train`) and seed.
-        facts: what the delta is made of; it decides whether a checkpoint belongs to this training.
+        facts: what the delta is made of.
 
     Returns:
         The delta, and the training's history.
     """
+    what = f"{facts['set']} on {facts['task']}"
     with trained_neurons(base.model, neurons) as trained, entries_put_back(trained.slices):
         history = train(
-            base.model,
-            trained,
-            pairs,
-            spec["training"],
-            base.compute,
-            spec["seed"],
-            f"{facts['set']} on {facts['task']}",
-            validation,
-            Checkpoint(checkpoint, content_hash(facts)),
+            base.model, trained, pairs, spec["training"], base.compute, spec["seed"], what, validation, checkpoint
         )
         values = {name: value.clone() for name, value in trained.values().items()}
-        return Delta(values, neurons, base.identity["identity"], weights_hash(base.model), facts), history
+        identities = base.identity["identity"], weights_hash(base.model)
+        return Delta(values, neurons, *identities, str(base.compute.weights), facts), history
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -63,17 +56,29 @@ def main(arguments: argparse.Namespace) -> None:
     task = read_task(arguments.data)
     pairs = [example.pair for example in task.encoded(base.tokenizer)]
     watched = [example.pair for path in arguments.validation for example in read_task(path).encoded(base.tokenizer)]
-    histories = []
-    for path, out in zip(arguments.masks, arguments.out, strict=True):
+    validation = watched[: spec["training"]["validation"]]
+    histories, finished = [], []
+    for path in arguments.masks:
         neurons, made = read_mask(path)
         check_made_on(path, made, base.identity)
         facts = {"set": made["set"], "rule": made["rule"], "k": made["k"], "spec": spec, **task.facts(base)}
-        checkpoint = arguments.checkpoints / f"{made['set']}{made['k']:g}.safetensors"
-        validation = watched[: spec["training"]["validation"]]
-        delta, history = tune(base, neurons, pairs, validation, spec, facts, checkpoint)
-        write_delta(out, delta)
-        histories.append(history.assign(set=made["set"], k=made["k"], neurons=len(neurons)))
+        key = content_hash([facts, np.flatnonzero(neurons.selected).tolist(), validation])
+        # A job that was killed finds the sets that it had finished, and the state of the one that it was at.
+        state = arguments.checkpoints / f"{made['set']}{made['k']:g}"
+        delta_file, history_file = state.with_suffix(".delta.safetensors"), state.with_suffix(".parquet")
+        if not (history_file.exists() and read_metadata(history_file, "training")["key"] == key):
+            checkpoint = Checkpoint(state.with_suffix(".safetensors"), key)
+            delta, history = tune(base, neurons, pairs, validation, spec, facts, checkpoint)
+            write_delta(delta_file, delta)
+            history = history.assign(set=made["set"], k=made["k"], neurons=len(neurons))
+            write_frame(history_file, history, "training", {"key": key})
+        histories.append(read_frame(history_file, "training")[0])
+        finished.append(delta_file)
+    for delta_file, out in zip(finished, arguments.out, strict=True):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        delta_file.replace(out)
     write_frame(arguments.metrics, pd.concat(histories, ignore_index=True), "training", {"spec": spec})
+    shutil.rmtree(arguments.checkpoints)
 
 
 if __name__ == "__main__":

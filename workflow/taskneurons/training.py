@@ -191,6 +191,7 @@ def train(
 def _training_mode(model: PreTrainedModel, gradient_checkpointing: bool) -> Iterator[None]:
     if gradient_checkpointing:
         model.activation_checkpointing_enable()
+        model.disable_input_require_grads()  # a hook that this way of checkpointing does not need
     model.train()
     try:
         yield

@@ -24,7 +24,7 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     result = []
     for one in read_predictions(arguments.tuned, spec["tasks"]):
         result.append(_row(base[one.task], 0.0, "none", 0, spec))
-        result += [_row(one, float(k), f"top{k:g}", one.n_seeds(), spec) for k in spec["percents"]]
+        result += [_row(one, float(k), f"top{k:g}", one.n_seeds(), spec) for k in sorted(spec["percents"])]
     return result
 
 
