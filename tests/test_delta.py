@@ -160,6 +160,34 @@ def test_a_killed_job_keeps_the_sets_that_it_had_finished(tmp_path, monkeypatch)
     assert trained == ["one on one", "two on one", "one on one", "two on one"]
 
 
+def killed(*arguments, **options):
+    raise RuntimeError("killed")
+
+
+def test_shares_of_a_percent_and_a_job_that_died_at_its_very_end(tmp_path, monkeypatch):
+    """Sets that differ behind the point of k have files of their own; deltas that were moved away are made again."""
+    base = loaded_of("llama")
+    monkeypatch.setattr(neuron_tuning, "load_model", lambda path, settings: base)
+    sizes = widths(base.model)
+    sets = {0.1: random_set(3, sizes, 1), 0.5: random_set(7, sizes, 2)}
+    masks, outs = [], []
+    for k, neurons in sets.items():
+        made = {"set": "one", "rule": "global", "k": k, "model": base.identity["identity"]}
+        masks.append(tmp_path / f"top{k}.parquet")
+        outs.append(tmp_path / f"top{k}.safetensors")
+        write_mask(masks[-1], neurons, [None] * len(sizes), None, made)
+    data = task_file(tmp_path / "data.parquet", "one")
+    options = {"spec": {"training": TRAINING, "seed": 0, "compute": {}}, "model": "base", "data": data}
+    paths = {"metrics": tmp_path / "training.parquet", "checkpoints": tmp_path / "checkpoints", "out": outs}
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+        patch.setattr(neuron_tuning.pd, "concat", killed)
+        neuron_tuning.main(argparse.Namespace(**options, validation=[data], masks=masks, **paths))
+    for out in outs:
+        out.unlink()  # as Snakemake does with the outputs of a job that failed
+    neuron_tuning.main(argparse.Namespace(**options, validation=[data], masks=masks, **paths))
+    assert [read_delta(out).neurons for out in outs] == list(sets.values())
+
+
 def test_from_masks_to_deltas_to_predictions(tmp_path, monkeypatch):
     """The two commands: deltas reach the state that their training had, and the base model stays what it was."""
     base = loaded_of("llama")

@@ -64,10 +64,12 @@ def main(arguments: argparse.Namespace) -> None:
         facts = {"set": made["set"], "rule": made["rule"], "k": made["k"], "spec": spec, **task.facts(base)}
         key = content_hash([facts, np.flatnonzero(neurons.selected).tolist(), validation])
         # A job that was killed finds the sets that it had finished, and the state of the one that it was at.
-        state = arguments.checkpoints / f"{made['set']}{made['k']:g}"
-        delta_file, history_file = state.with_suffix(".delta.safetensors"), state.with_suffix(".parquet")
-        if not (history_file.exists() and read_metadata(history_file, "training")["key"] == key):
-            checkpoint = Checkpoint(state.with_suffix(".safetensors"), key)
+        state = f"{made['set']}{made['k']:g}"
+        delta_file = arguments.checkpoints / f"{state}.delta.safetensors"
+        history_file = arguments.checkpoints / f"{state}.parquet"
+        kept = delta_file.exists() and history_file.exists()
+        if not (kept and read_metadata(history_file, "training")["key"] == key):
+            checkpoint = Checkpoint(arguments.checkpoints / f"{state}.safetensors", key)
             delta, history = tune(base, neurons, pairs, validation, spec, facts, checkpoint)
             write_delta(delta_file, delta)
             history = history.assign(set=made["set"], k=made["k"], neurons=len(neurons))
