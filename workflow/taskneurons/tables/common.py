@@ -160,6 +160,28 @@ def difference_row(one: Predictions, first: list[str], second: list[str], spec: 
     }
 
 
+def change_columns(one: Predictions, scores: np.ndarray, reference: np.ndarray, spec: dict[str, Any]) -> dict[str, Any]:
+    """The columns of one cell of a cross-task table: a task's score, and its change from a reference.
+
+    Args:
+        scores: (runs, examples), in points.
+        reference: (runs, examples), of which as many examples are taken as `scores` has.
+    """
+    difference = scores.mean(axis=0) - reference[:, : scores.shape[1]].mean(axis=0)
+    change = value_and_interval(difference, spec["tables"])
+    return {
+        "task": one.shown["name"],
+        "metric": one.shown["metric"],
+        "value": float(scores.mean()),
+        "change": change["value"],
+        "change_ci_low": change["ci_low"],
+        "change_ci_high": change["ci_high"],
+        "n_seeds": one.n_seeds(),
+        "n_draws": 0,
+        "n_test": scores.shape[1],
+    }
+
+
 def write_table(rows: list[dict[str, Any]], spec: dict[str, Any], parquet: Path, csv: Path) -> None:
     """Write a table as Parquet, with its metadata, and as CSV with four decimals."""
     frame = pd.DataFrame(rows)

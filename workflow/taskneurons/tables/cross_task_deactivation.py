@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from taskneurons.tables.common import read_predictions, table_command, value_and_interval
+from taskneurons.tables.common import change_columns, read_predictions, table_command
 
 
 def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -11,27 +11,14 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     spec = arguments.spec
     tasks = read_predictions(arguments.predictions, spec["tasks"])
     limit = spec["cross_task_examples"]
-    result = []
-    for masked in tasks:
-        for one in tasks:
-            off = one.scores(masked.task)[:, :limit]
-            original = one.scores("none")[:, : off.shape[1]]
-            change = value_and_interval((off - original).mean(axis=0), spec["tables"])
-            result.append(
-                {
-                    "masked_task": masked.shown["name"],
-                    "task": one.shown["name"],
-                    "metric": one.shown["metric"],
-                    "value": float(off.mean()),
-                    "change": change["value"],
-                    "change_ci_low": change["ci_low"],
-                    "change_ci_high": change["ci_high"],
-                    "n_seeds": one.n_seeds(),
-                    "n_draws": 0,
-                    "n_test": off.shape[1],
-                }
-            )
-    return result
+    return [
+        {
+            "masked_task": masked.shown["name"],
+            **change_columns(one, one.scores(masked.task)[:, :limit], one.scores("none"), spec),
+        }
+        for masked in tasks
+        for one in tasks
+    ]
 
 
 if __name__ == "__main__":

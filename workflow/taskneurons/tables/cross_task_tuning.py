@@ -7,7 +7,7 @@ Two readings: task i's neurons trained on task i's data ("own-data"), or on the 
 import argparse
 from typing import Any
 
-from taskneurons.tables.common import Predictions, read_predictions, table_command, value_and_interval
+from taskneurons.tables.common import Predictions, change_columns, read_predictions, table_command
 
 
 def conditions(tuned: str, one: Predictions) -> dict[str, str]:
@@ -27,23 +27,8 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         for one in tasks:
             for reading, name in conditions(tuned.task, one).items():
                 scores = one.scores(name)[:, :limit]
-                zero_shot = base[one.task].scores("none")[:, : scores.shape[1]]
-                change = value_and_interval(scores.mean(axis=0) - zero_shot.mean(axis=0), spec["tables"])
-                found[reading].append(
-                    {
-                        "reading": reading,
-                        "tuned_task": tuned.shown["name"],
-                        "task": one.shown["name"],
-                        "metric": one.shown["metric"],
-                        "value": float(scores.mean()),
-                        "change": change["value"],
-                        "change_ci_low": change["ci_low"],
-                        "change_ci_high": change["ci_high"],
-                        "n_seeds": one.n_seeds(),
-                        "n_draws": 0,
-                        "n_test": scores.shape[1],
-                    }
-                )
+                cell = change_columns(one, scores, base[one.task].scores("none"), spec)
+                found[reading].append({"reading": reading, "tuned_task": tuned.shown["name"], **cell})
     # Without the cross trainings the second reading has its diagonal only, which the first one has too.
     whole = len(found["tested-data"]) == len(tasks) ** 2
     return [*found["own-data"], *(found["tested-data"] if whole else [])]
