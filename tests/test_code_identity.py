@@ -18,7 +18,7 @@ def library(root: Path, **files: str) -> Path:
 
 
 def identity(root: Path, name: str) -> str:
-    for cached in (module._parse, module._digest, module.code_identity):
+    for cached in (module._read, module.code_identity):
         cached.cache_clear()
     return code_identity(root, f"taskneurons.{name}")["hash"]
 

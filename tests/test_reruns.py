@@ -8,17 +8,16 @@ import copy
 import json
 import re
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
+import forked_snakemake
 from conftest import ROOT
 
-SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake")]
+FORKS = forked_snakemake.pool(4)  # `--touch` mostly sleeps
 
 # What follows when a rule runs. Written out by hand, so that a wrong edge in the rules is seen too.
 SCORE_TABLES = {
@@ -341,10 +340,10 @@ class Workflow:
         self.count += 1
         file = self.folder / f"config-{self.count}.json"
         file.write_text(json.dumps(config))
-        command = [*SNAKEMAKE, "--configfile", str(file), "--nolock", *options]
-        result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout + result.stderr
+        arguments = ["--configfile", str(file), "--nolock", *options]
+        status, output = FORKS.submit(forked_snakemake.snakemake, self.folder, *arguments).result()
+        assert status == 0, output
+        return output
 
     def would_run(self, config: dict) -> dict[str, int]:
         """Rule → number of jobs of a dry-run."""
@@ -364,7 +363,7 @@ def starts(tmp_path_factory) -> tuple[dict[str, dict], Path]:
 
 @pytest.fixture(scope="module")
 def workflows(starts, tmp_path_factory) -> dict[str, Workflow]:
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor() as pool:
         made = pool.map(lambda item: Workflow(tmp_path_factory.mktemp(item[0]), item[1]), starts[0].items())
         return dict(zip(starts[0], made, strict=True))
 
@@ -381,7 +380,7 @@ def test_every_change_of_a_key_runs_exactly_its_rules(workflows, starts):
         key, (start, value, _) = item
         return set(workflows[start].would_run(changed(configs[start], key, value, folder)))
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor() as pool:
         found = dict(zip(MATRIX, pool.map(rules, MATRIX.items()), strict=True))
     wrong = {
         key: {"too many": found[key] - expected, "missing": expected - found[key]}

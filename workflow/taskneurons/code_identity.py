@@ -7,6 +7,7 @@ trees without docstrings (so comments and layout do not count) and the versions 
 
 import ast
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,9 +20,18 @@ DISTRIBUTIONS = {"yaml": "PyYAML"}  # where a package's import name is not its d
 BEHIND = {"transformers": ("accelerate", "gguf", "safetensors", "tokenizers")}
 
 
+@dataclass(frozen=True)
+class _Module:
+    """What a file imports and the hash of what it says."""
+
+    imports: frozenset[str]
+    digest: str
+
+
 @cache
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(), filename=str(path))
+def _read(path: Path) -> _Module:
+    tree = ast.parse(path.read_text(), filename=str(path))
+    return _Module(_imports(tree), hashlib.blake2b(_without_docstrings(tree).encode(), digest_size=12).hexdigest())
 
 
 def _module_path(root: Path, module: str) -> Path | None:
@@ -33,7 +43,7 @@ def _module_path(root: Path, module: str) -> Path | None:
     return None
 
 
-def _imports(tree: ast.Module) -> set[str]:
+def _imports(tree: ast.Module) -> frozenset[str]:
     """The names that a module imports anywhere, also inside functions; `from a import b` gives `a` and `a.b`."""
     names: set[str] = set()
     for node in ast.walk(tree):
@@ -42,22 +52,17 @@ def _imports(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+    return frozenset(names)
 
 
 def _without_docstrings(tree: ast.Module) -> str:
-    tree = ast.parse(ast.unparse(tree))
+    """The tree as text; its docstrings are taken out in place."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
     return ast.dump(tree)
-
-
-@cache
-def _digest(path: Path) -> str:
-    return hashlib.blake2b(_without_docstrings(_parse(path)).encode(), digest_size=12).hexdigest()
 
 
 def closure(root: Path, module: str) -> dict[str, Path]:
@@ -70,21 +75,22 @@ def closure(root: Path, module: str) -> dict[str, Path]:
         if path is None or name in found:
             continue
         found[name] = path
-        waiting += [imported for imported in _imports(_parse(path)) if imported.split(".")[0] == LIBRARY]
+        waiting += [imported for imported in _read(path).imports if imported.split(".")[0] == LIBRARY]
     return found
 
 
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(DISTRIBUTIONS.get(package, package))
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def _package_versions(paths: list[Path]) -> dict[str, str]:
-    versions = {}
-    imported = {name.split(".")[0] for path in paths for name in _imports(_parse(path))}
-    for package in imported.union(*(BEHIND.get(package, ()) for package in imported)):
-        if package in stdlib_module_names or package == LIBRARY:
-            continue
-        try:
-            versions[package] = version(DISTRIBUTIONS.get(package, package))
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+    imported = {name.split(".")[0] for path in paths for name in _read(path).imports}
+    packages = imported.union(*(BEHIND.get(package, ()) for package in imported))
+    return {package: _version(package) for package in packages - stdlib_module_names - {LIBRARY}}
 
 
 @cache
@@ -101,7 +107,7 @@ def code_identity(root: Path, module: str) -> dict[str, Any]:
     modules = closure(root, module)
     if module not in modules:
         raise FileNotFoundError(f"no module {module!r} below {root}")
-    digests = {name: _digest(path) for name, path in sorted(modules.items())}
+    digests = {name: _read(path).digest for name, path in sorted(modules.items())}
     return {
         "hash": hashlib.blake2b(repr(digests).encode(), digest_size=12).hexdigest(),
         "packages": dict(sorted(_package_versions(list(modules.values())).items())),
