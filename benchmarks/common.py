@@ -6,6 +6,7 @@ figure that is only reported.
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from taskneurons.provenance import machine
 
 RESULTS = Path(__file__).parent / "results"
 REPEATS = 7
+GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "131072"}  # bytes
 
 Row = dict[str, Any]
 
@@ -66,11 +68,15 @@ def peak_kib() -> int:
 
 
 def in_fresh_process(script: str, what: str, repeats: int = 5) -> float:
-    """MiB that `python <script> --measure <what>` reports of itself: the median of several processes, which differ."""
+    """MiB that `python <script> --measure <what>` reports of itself: the median of several processes, which differ.
+
+    Freed blocks go back to the system at once there. By default glibc keeps them in its heap, and how that happens to
+    be cut up changed the peak of one and the same call by half from process to process.
+    """
     command = [sys.executable, script, "--threads", str(torch.get_num_threads()), "--measure", what]
     found = []
     for _ in range(repeats):
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **GIVE_BACK})
         found.append(float(done.stdout.strip().splitlines()[-1]))
     return median(found)
 

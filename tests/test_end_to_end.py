@@ -148,10 +148,10 @@ def test_logs_and_statistics_of_every_step(results):
 
 
 def test_a_mask_of_another_model_is_refused(results, project):
-    mask = results / "masks" / "base" / "cafe_facts" / "top10.parquet"
+    mask = results / "masks" / "multitask-seed1" / "cafe_facts" / "top10.parquet"
     spec = read_metadata(results / "predictions" / "multitask-seed1" / "cafe_facts.parquet", "predictions")["spec"]
     command = [sys.executable, "-m", "taskneurons.evaluation", "--spec", json.dumps(spec)]
-    command += ["--model", str(results / "models" / "multitask-seed1"), "--masks", str(mask), "--out", "out.parquet"]
+    command += ["--model", str(results / "models" / "base"), "--masks", str(mask), "--out", "out.parquet"]
     command += ["--data", str(results / "data" / "cafe_facts" / "test.parquet")]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert result.returncode == 1

@@ -232,13 +232,19 @@ def faithfulness_tasks():
     return some_tasks(CONFIG, CONFIG["faithfulness"]["tasks"])
 
 
-def evaluation_spec(state, task):
-    """The spec of an evaluation: what concerns other tasks' sets or label words, only where there are any."""
+def evaluation_settings(task, crossed):
+    """The settings of an evaluation: what concerns other tasks' sets or label words, only where there are any."""
     settings = dict(CONFIG["evaluation"])
-    if state == "base":
+    if not crossed:
         del settings["cross_task_examples"]
     if CONFIG["tasks"][task]["metric"] != "accuracy":
         del settings["label_score"]
+    return settings
+
+
+def evaluation_spec(state, task):
+    """The spec of an evaluation of a model with sets switched off; of the base model as it is."""
+    settings = evaluation_settings(task, crossed=state != "base")
     tasks = [] if state == "base" else TASKS
     return spec("evaluation", evaluation=settings, tasks=tasks, compute=compute("inference"))
 

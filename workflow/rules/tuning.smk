@@ -42,8 +42,8 @@ rule tuned_evaluation:
         " --model {input.model} --data {input.data} --deltas {input.deltas} --out {output} --log {log}"
 
 
-rule proportion_tuning:
-    """One task's data train growing proportions of its own neurons, each from the base model."""
+# One task's data train growing proportions of its own neurons, each from the base model.
+use rule neuron_tuning as proportion_tuning with:
     input:
         model="<results>/models/base",
         data="<results>/data/{task}/train.parquet",
@@ -54,20 +54,13 @@ rule proportion_tuning:
         metrics="<results>/training/{task}-proportions-seed{seed}.parquet",
     log:
         "<results>/logs/neuron_tuning/{task}-proportions-seed{seed}.log",
-    conda:
-        "../../envs/taskneurons.yaml"
-    threads: CONFIG["compute"]["tuning_threads"]
     params:
         spec=lambda w: tuning_spec(w.seed),
         checkpoints=f"{CHECKPOINTS}/{{task}}-proportions-seed{{seed}}",
-    shell:
-        "python -m taskneurons.neuron_tuning --spec {params.spec:q}"
-        " --model {input.model} --data {input.data} --validation {input.validation} --masks {input.masks}"
-        " --checkpoints {params.checkpoints} --metrics {output.metrics} --out {output.deltas} --log {log}"
 
 
-rule proportion_evaluation:
-    """One task with each proportion of its own neurons trained."""
+# One task with each proportion of its own neurons trained.
+use rule tuned_evaluation as proportion_evaluation with:
     input:
         model="<results>/models/base",
         data="<results>/data/{task}/test.parquet",
@@ -76,14 +69,8 @@ rule proportion_evaluation:
         "<results>/predictions/proportions-seed{seed}/{task}.parquet",
     log:
         "<results>/logs/evaluation/proportions-seed{seed}-{task}.log",
-    conda:
-        "../../envs/taskneurons.yaml"
-    threads: CONFIG["compute"]["inference_threads"]
     params:
         spec=lambda w: tuned_evaluation_spec(w.task, "k"),
-    shell:
-        "python -m taskneurons.tuned_evaluation --spec {params.spec:q}"
-        " --model {input.model} --data {input.data} --deltas {input.deltas} --out {output} --log {log}"
 
 
 rule table_neuron_tuning:

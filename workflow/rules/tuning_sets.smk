@@ -26,11 +26,7 @@ def deltas_to_evaluate(task, seed):
 
 def tuned_evaluation_spec(task, named_by):
     """The spec of an evaluation of deltas, which are told apart by their set or by their k."""
-    settings = dict(CONFIG["evaluation"])
-    if CONFIG["tasks"][task]["metric"] != "accuracy":
-        del settings["label_score"]
-    if named_by == "k":
-        del settings["cross_task_examples"]  # all deltas are the task's own
+    settings = evaluation_settings(task, crossed=named_by == "set")  # of several k all are the task's own
     return spec("tuned_evaluation", evaluation=settings, named_by=named_by, compute=compute("inference"))
 
 
