@@ -85,7 +85,7 @@ MATRIX = {
     "weights": ("local", "{other}/model.gguf", {*BASE, *WITH_MODEL}),
     "compute.device": ("embedded", "auto", BASE),
     "compute.dtype": ("embedded", "bfloat16", BASE),
-    "compute.training_threads": ("embedded", 1, BASE),
+    "compute.training_threads": ("embedded", 2, BASE),
     "compute.tuning_threads": ("embedded", 2, TUNING),
     "compute.inference_threads": ("embedded", 2, {*ON_MODELS, *WITH_ZERO_SHOT}),
     "compute.frozen_weights": ("embedded", "compute", {*ON_MODELS, *WITH_ZERO_SHOT}),
