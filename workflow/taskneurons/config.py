@@ -168,7 +168,10 @@ def _check_model(source: Config, tuned: bool) -> None:
     if "path" in source:
         file = Path(source["path"]) / "config.json"
         if not file.is_file():
-            raise UserError(f"config: model: source: path: {source['path']} holds no config.json")
+            raise UserError(
+                f"config: model: source: path: {source['path']} holds no config.json "
+                "(a relative path is looked up in the folder of --config data_root=FOLDER, without it from here)"
+            )
         family = json.loads(file.read_text()).get("model_type")
     elif "gguf" in source:
         family = gguf_family(Path(source["gguf"]))

@@ -47,9 +47,11 @@ EFFECTS = {
 def _own_against_random(tables: Tables, name: str) -> str:
     effect = tables[name]
     more, less = (effect["ci_low"] > 0).sum(), (effect["ci_high"] < 0).sum()
+    alike = ((effect["ci_low"] == 0) & (effect["ci_high"] == 0)).sum()
     return (
         f"{EFFECTS[name]} on {more} of {len(effect)} tasks, and less on {less} (intervals over test examples that "
-        f"exclude zero); on {len(effect) - more - less} the interval includes zero. "
+        f"exclude zero); on {len(effect) - more - less} the interval includes zero, on {alike} of which both do alike "
+        "on all examples. "
         f"Trainings: {effect['n_seeds'].iloc[0]}, random draws: {effect['n_draws'].iloc[0]}."
     )
 
@@ -126,7 +128,7 @@ def _damage(tables: Tables) -> list[str]:
     sentences = []
     for rule, rows in loss[loss["k"] == k].groupby("rule", sort=False):
         means = rows.groupby("relation", sort=False)["value"].mean()
-        parts = [f"{means[name]:.2f} for {text}" for name, text in RELATIONS.items() if name in means]
+        parts = [f"{means[name].round(2) + 0:.2f} for {text}" for name, text in RELATIONS.items() if name in means]
         sentences.append(f"{rule} ({rows['n_neurons'].mean():.0f} neurons) {', '.join(parts)}")
     return [
         f"Rise of the target tokens' loss (nats a token, mean over tasks) with the sets of k = {k:g} % off, of which "
