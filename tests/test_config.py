@@ -56,7 +56,7 @@ def test_the_default_is_right():
     ("change", "message"),
     [
         (lambda c: c.update(sed=1), r"config: Additional properties are not allowed \('sed' was unexpected\)"),
-        (lambda c: c["selection"].update(k=0), r"config: selection: k: 0 is less than or equal to the minimum of 0"),
+        (lambda c: c["selection"].update(k=0), r"config: selection: k: 0 is too small: it has to be above 0"),
         (lambda c: c["selection"].update(k=101), r"config: selection: k: 101 is greater than the maximum of 100"),
         (
             lambda c: c["overlap"]["groups"]["CLS-CLS"].update(train=["film_revews"]),

@@ -77,6 +77,8 @@ def _check_schema(config: Config) -> None:
     if isinstance(problem.instance, bool):
         hint = " (YAML reads yes, no, on and off as true and false: write such a word in quotes)"
     message = problem.message
+    if problem.validator == "exclusiveMinimum":
+        message = f"{problem.instance} is too small: it has to be above {problem.validator_value}"
     if list(problem.absolute_path) == ["model", "source"]:
         message = (
             "give exactly one of pretrain (as in config.yaml), hub with revision, path, or gguf; it has "
