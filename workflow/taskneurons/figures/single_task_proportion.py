@@ -15,6 +15,10 @@ def draw(table: pd.DataFrame) -> Figure:
         label = f"{task} ({rows['metric'].iloc[0]})"
         axes.plot(rows["proportion_pct"], rows["value"], "o-", markersize=4, label=label, color=colour)
         axes.fill_between(rows["proportion_pct"], rows["ci_low"], rows["ci_high"], color=colour, alpha=0.15)
+    percents = sorted(table["proportion_pct"].unique())
+    axes.set_xscale("symlog", linthresh=percents[1], linscale=0.5)  # logarithmic above the smallest, with a place for 0
+    axes.set_xticks(percents, [f"{percent:g}" for percent in percents])
+    axes.minorticks_off()
     axes.set_xlabel("neurons trained, in percent of all, the best for the task first (0: zero-shot)")
     axes.set_ylabel("score")
     axes.set_ylim(0, 105)
