@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from taskneurons import training
+from taskneurons.artifacts import write_frame
 from taskneurons.feed_forward import blocks
-from taskneurons.models import Compute, LoadedModel
+from taskneurons.models import Compute, LoadedModel, weights_hash
 from taskneurons.pretrain_base import build_tokenizer
 
 ROOT = Path(__file__).parents[1]
@@ -91,3 +94,46 @@ def loaded() -> LoadedModel:
     return LoadedModel(
         tiny_model("llama", len(tokenizer)), tokenizer, {"identity": "test", "model_type": "llama"}, compute
     )
+
+
+def loaded_of(family: str) -> LoadedModel:
+    """A tiny random model of a family, as a base model with its true identity."""
+    model = tiny_model(family)
+    identity = {"identity": weights_hash(model), "state": "base", "model_type": model.config.model_type}
+    compute = Compute(torch.device("cpu"), torch.float32)
+    return LoadedModel(model, build_tokenizer(TEXTS, 300), identity, compute)
+
+
+def task_file(path: Path, task: str) -> Path:
+    """One split of a task of four examples."""
+    words = ["the cat", "a dog saw the cat .", "yes", "maybe good"]
+    frame = pd.DataFrame({"prompt": words, "target": ["yes", "no", "maybe", "good"]})
+    frame["references"] = [[target] for target in frame["target"]]
+    facts = {"task": task, "labels": ["yes", "no", "maybe", "good"], "metric": "accuracy", "closing_words": ""}
+    write_frame(path, frame, "task data", {**facts, "tokens": {"prompt": 50, "target": 9}, "data_hash": "words"})
+    return path
+
+
+# Settings of a training: 4 steps on the task above.
+TRAINING = {
+    **{"epochs": 2, "batch_size": 2, "batch_tokens": 1000, "learning_rate": 1e-2, "warmup": 0.1},
+    **{"schedule": "linear", "weight_decay": 0.1, "max_gradient_norm": 1.0},
+    **{"gradient_checkpointing": False, "patience": 0, "validation": 2},
+}
+
+
+class KilledError(Exception):
+    pass
+
+
+def killed_at(step: int, monkeypatch: pytest.MonkeyPatch):
+    """Let trainings die just before this step, counted over all of them from now on."""
+    own, done = training._step, []
+
+    def dying(*arguments):
+        if len(done) == step:
+            raise KilledError
+        done.append(step)
+        return own(*arguments)
+
+    monkeypatch.setattr(training, "_step", dying)

@@ -5,30 +5,21 @@ import copy
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
 
-from conftest import TEXTS, TINY, tiny_model
+from conftest import TINY, TRAINING, loaded_of, task_file
 from taskneurons import neuron_tuning, tuned_evaluation
-from taskneurons.artifacts import read_frame, write_frame
+from taskneurons.artifacts import read_frame
 from taskneurons.delta import Delta, read_delta, with_delta, write_delta
 from taskneurons.errors import UserError
 from taskneurons.feed_forward import widths
-from taskneurons.models import Compute, LoadedModel, load_model, save_model, weights_hash
+from taskneurons.models import LoadedModel, load_model, save_model, weights_hash
 from taskneurons.neuron_set import NeuronSet, random_set, write_mask
-from taskneurons.pretrain_base import build_tokenizer
 from taskneurons.trained_neurons import trained_neurons
 
 IDS = torch.tensor([[3, 4, 5, 6]])
-
-
-def loaded_of(family: str) -> LoadedModel:
-    model = tiny_model(family)
-    identity = {"identity": weights_hash(model), "state": "base", "model_type": model.config.model_type}
-    compute = Compute(torch.device("cpu"), torch.float32)
-    return LoadedModel(model, build_tokenizer(TEXTS, 300), identity, compute)
 
 
 def changed(loaded: LoadedModel, seed: int) -> Delta:
@@ -107,87 +98,6 @@ def test_files_that_are_no_deltas_are_told(tmp_path):
         read_delta(tmp_path / "model" / "model.safetensors")
 
 
-def task_file(path, task):
-    words = ["the cat", "a dog saw the cat .", "yes", "maybe good"]
-    frame = pd.DataFrame({"prompt": words, "target": ["yes", "no", "maybe", "good"]})
-    frame["references"] = [[target] for target in frame["target"]]
-    facts = {"task": task, "labels": ["yes", "no", "maybe", "good"], "metric": "accuracy", "closing_words": ""}
-    write_frame(path, frame, "task data", {**facts, "tokens": {"prompt": 50, "target": 9}, "data_hash": "words"})
-    return path
-
-
-TRAINING = {
-    **{"epochs": 2, "batch_size": 2, "batch_tokens": 1000, "learning_rate": 1e-2, "warmup": 0.1},
-    **{"schedule": "linear", "weight_decay": 0.1, "max_gradient_norm": 1.0},
-    **{"gradient_checkpointing": False, "patience": 0, "validation": 2},
-}
-
-
-def test_a_killed_job_keeps_the_sets_that_it_had_finished(tmp_path, monkeypatch):
-    """The second of two sets dies; the next try trains that one alone, and anew if its mask is another one."""
-    base = loaded_of("llama")
-    monkeypatch.setattr(neuron_tuning, "load_model", lambda path, settings: base)
-    own, trained = neuron_tuning.train, []
-
-    def dying(model, *arguments):
-        trained.append(arguments[5])
-        if len(trained) == 2:
-            raise RuntimeError("killed")
-        return own(model, *arguments)
-
-    monkeypatch.setattr(neuron_tuning, "train", dying)
-    sizes = widths(base.model)
-    masks, outs = ([tmp_path / f"{name}.{kind}" for name in ("one", "two")] for kind in ("parquet", "safetensors"))
-    paths = {"metrics": tmp_path / "training.parquet", "checkpoints": tmp_path / "checkpoints", "out": outs}
-    data = task_file(tmp_path / "data.parquet", "one")
-    options = {"spec": {"training": TRAINING, "seed": 0, "compute": {}}, "model": "base", "data": data}
-
-    def run(seed):
-        for path in masks:
-            made = {"set": path.stem, "rule": "global", "k": 10, "model": base.identity["identity"]}
-            write_mask(path, random_set(7, sizes, seed), [None] * len(sizes), None, made)
-        neuron_tuning.main(argparse.Namespace(**options, validation=[data], masks=masks, **paths))
-
-    with pytest.raises(RuntimeError, match="killed"):
-        run(seed=1)
-    run(seed=1)
-    assert trained == ["one on one", "two on one", "two on one"]
-    assert all(out.is_file() for out in outs) and not (tmp_path / "checkpoints").exists()
-    trained.clear()
-    with pytest.raises(RuntimeError, match="killed"):
-        run(seed=1)
-    run(seed=2)
-    assert trained == ["one on one", "two on one", "one on one", "two on one"]
-
-
-def killed(*arguments, **options):
-    raise RuntimeError("killed")
-
-
-def test_shares_of_a_percent_and_a_job_that_died_at_its_very_end(tmp_path, monkeypatch):
-    """Sets that differ behind the point of k have files of their own; deltas that were moved away are made again."""
-    base = loaded_of("llama")
-    monkeypatch.setattr(neuron_tuning, "load_model", lambda path, settings: base)
-    sizes = widths(base.model)
-    sets = {0.1: random_set(3, sizes, 1), 0.5: random_set(7, sizes, 2)}
-    masks, outs = [], []
-    for k, neurons in sets.items():
-        made = {"set": "one", "rule": "global", "k": k, "model": base.identity["identity"]}
-        masks.append(tmp_path / f"top{k}.parquet")
-        outs.append(tmp_path / f"top{k}.safetensors")
-        write_mask(masks[-1], neurons, [None] * len(sizes), None, made)
-    data = task_file(tmp_path / "data.parquet", "one")
-    options = {"spec": {"training": TRAINING, "seed": 0, "compute": {}}, "model": "base", "data": data}
-    paths = {"metrics": tmp_path / "training.parquet", "checkpoints": tmp_path / "checkpoints", "out": outs}
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
-        patch.setattr(neuron_tuning.pd, "concat", killed)
-        neuron_tuning.main(argparse.Namespace(**options, validation=[data], masks=masks, **paths))
-    for out in outs:
-        out.unlink()  # as Snakemake does with the outputs of a job that failed
-    neuron_tuning.main(argparse.Namespace(**options, validation=[data], masks=masks, **paths))
-    assert [read_delta(out).neurons for out in outs] == list(sets.values())
-
-
 def test_from_masks_to_deltas_to_predictions(tmp_path, monkeypatch):
     """The two commands: deltas reach the state that their training had, and the base model stays what it was."""
     base = loaded_of("llama")
@@ -218,7 +128,7 @@ def test_from_masks_to_deltas_to_predictions(tmp_path, monkeypatch):
     evaluation = {"batch_size": 2, "label_score": "sum", "cross_task_examples": 3}
     spec = {"evaluation": evaluation, "named_by": "set", "compute": {}}
     arguments = {"spec": spec, "model": "base", "deltas": outs}
-    for task, expected in (("one", [4, 4, 4]), ("three", [3, 3, 3])):
+    for task, expected in (("one", [4, 4, 3]), ("three", [3, 3, 3])):
         data = task_file(tmp_path / "data.parquet", task)
         tuned_evaluation.main(argparse.Namespace(**arguments, data=data, out=tmp_path / "predictions.parquet"))
         frame = read_frame(tmp_path / "predictions.parquet", "predictions")[0]

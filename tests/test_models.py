@@ -5,8 +5,10 @@ import stat
 
 import pytest
 import torch
+from accelerate import cpu_offload
 
 from conftest import ROOT, SHARED, TEXTS, TINY, tiny_model
+from taskneurons import models
 from taskneurons.errors import UserError
 from taskneurons.import_base import from_folder_or_hub
 from taskneurons.models import load_model, read_identity, save_model, start_compute, weights_hash
@@ -76,6 +78,15 @@ def test_a_real_model_folder():
     model, tokenizer = from_folder_or_hub(str(SHARED / "models" / "stories260K"), None, False)
     assert model.num_parameters() == 260_032
     assert tokenizer.eos_token_id == 2
+
+
+def test_layers_that_no_device_has_room_for_are_told(tmp_path, monkeypatch):
+    """accelerate leaves them without data on the way; a change to such a weight is lost without a word."""
+    save_model(tmp_path / "m", tiny_model("llama"), build_tokenizer(TEXTS, 300), {"state": "base"})
+    offloaded = cpu_offload(tiny_model("llama"), torch.device("cpu"))
+    monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", lambda *arguments, **options: offloaded)
+    with pytest.raises(UserError, match="the devices together are too small"):
+        load_model(tmp_path / "m", SETTINGS)
 
 
 GGUF = ROOT / "resources" / "SmolLM2-135M-Instruct.Q4_1.gguf"

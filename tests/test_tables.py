@@ -173,6 +173,31 @@ def test_neuron_tuning(tuning_arguments):
     assert list(frames["neuron_tuning_effect"]["value"]) == [-25, -25, 50]
 
 
+def test_seeds_and_draws_are_averaged_before_examples_are_resampled(tuning_arguments, tmp_path):
+    """Two trainings by two draws that differ, but whose mean is 0.5 on every example: an interval without width."""
+    runs = [
+        {"a": [1, 1, 0, 1], "random-0": [1, 0, 1, 0], "random-1": [0, 0, 0, 1]},
+        {"a": [1, 0, 0, 1], "random-0": [1, 1, 0, 0], "random-1": [0, 1, 1, 1]},
+    ]
+    paths = []
+    for seed, conditions in enumerate(runs):
+        rows = [(name, n, "", score) for name, scores in conditions.items() for n, score in enumerate(scores)]
+        frame = pd.DataFrame(rows, columns=["condition", "id", "prediction", "score"])
+        facts = {"task": "a", "n_test": 4, "truncated_prompts": 0.0, "truncated_targets": 0.0}
+        paths.append(tmp_path / f"seed{seed}.parquet")
+        write_frame(paths[-1], frame, "predictions", facts)
+    tuning_arguments.spec = {**SPEC, "tasks": {"a": TASKS["a"]}}
+    tuning_arguments.tuned = paths
+    rows = neuron_tuning.rows(tuning_arguments)
+    drawn, own = (cell(rows, method=method) for method in neuron_tuning.METHODS[1:])
+    assert (drawn["value"], drawn["ci_low"], drawn["ci_high"]) == (50, 50, 50)
+    assert (drawn["n_seeds"], drawn["n_draws"], own["value"], own["n_draws"]) == (2, 2, 62.5, 0)
+    assert own["ci_low"] < 62.5 < own["ci_high"]
+    (effect,) = neuron_tuning_effect.rows(tuning_arguments)
+    assert (effect["value"], effect["n_seeds"], effect["n_draws"]) == (12.5, 2, 2)
+    assert (effect["ci_low"], effect["ci_high"]) == (own["ci_low"] - 50, own["ci_high"] - 50)
+
+
 def test_cross_task_tuning(tuning_arguments):
     rows = cross_task_tuning.rows(tuning_arguments)
     assert len(rows) == 9 and {row["reading"] for row in rows} == {"own-data"}

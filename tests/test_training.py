@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from conftest import tiny_model
+from conftest import KilledError, killed_at, tiny_model
 from taskneurons import training
 from taskneurons.checkpoint import Checkpoint
 from taskneurons.errors import UserError
@@ -26,8 +26,12 @@ SETTINGS = {
 }
 
 
-def trained(model: PreTrainedModel, changes: dict | None = None, **options) -> pd.DataFrame:
-    return train(model, WholeModel(model), PAIRS, {**SETTINGS, **(changes or {})}, COMPUTE, 1, "test", **options)
+def trained(model: PreTrainedModel, changes: dict | None = None, only_neurons: bool = False, **options) -> pd.DataFrame:
+    rest = (PAIRS, {**SETTINGS, **(changes or {})}, COMPUTE, 1, "test")
+    if not only_neurons:
+        return train(model, WholeModel(model), *rest, **options)
+    with trained_neurons(model, random_set(20, widths(model), seed=0)) as neurons:
+        return train(model, neurons, *rest, **options)
 
 
 def test_training_learns_and_is_reproducible():
@@ -56,31 +60,15 @@ def test_the_learning_rate_rises_and_falls():
     assert constant[:10] == linear[:10] and set(constant[10:]) == {1.0}
 
 
+@pytest.mark.parametrize("only_neurons", [False, True])
 @pytest.mark.parametrize("changes", [{"batch_tokens": 7}, {"gradient_checkpointing": True}])
-def test_ways_to_save_memory_change_no_step(changes):
+def test_ways_to_save_memory_change_no_step(changes, only_neurons):
     whole, saving = tiny_model("llama"), tiny_model("llama")
-    one, other = trained(whole), trained(saving, changes)
+    one, other = (trained(*way, only_neurons=only_neurons) for way in ((whole,), (saving, changes)))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in saving.modules())
     pd.testing.assert_frame_equal(one, other, rtol=1e-4)
     for first, second in zip(whole.parameters(), saving.parameters(), strict=True):
         torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-5)
-
-
-class KilledError(Exception):
-    pass
-
-
-def killed_at(step: int, monkeypatch: pytest.MonkeyPatch):
-    """Let the training die just before a step."""
-    own, done = training._step, []
-
-    def dying(*arguments):
-        if len(done) == step:
-            raise KilledError
-        done.append(step)
-        return own(*arguments)
-
-    monkeypatch.setattr(training, "_step", dying)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])  # gpt2 has dropout: the random state matters
@@ -89,12 +77,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, monkeypatch, famil
     path, validation = tmp_path / "state.safetensors", PAIRS[:2]
 
     def run(model, checkpoint):
-        options = {"validation": validation, "checkpoint": checkpoint}
-        settings = {**SETTINGS, "patience": 2}
-        if not only_neurons:
-            return train(model, WholeModel(model), PAIRS, settings, COMPUTE, 1, "test", **options)
-        with trained_neurons(model, random_set(20, widths(model), seed=0)) as neurons:
-            return train(model, neurons, PAIRS, settings, COMPUTE, 1, "test", **options)
+        return trained(model, {"patience": 2}, only_neurons, validation=validation, checkpoint=checkpoint)
 
     expected, broken, resumed = (tiny_model(family) for _ in range(3))
     history = run(expected, None)
@@ -104,7 +87,6 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, monkeypatch, famil
     assert path.is_file()
     pd.testing.assert_frame_equal(run(resumed, Checkpoint(path, "key")), history)
     assert weights_hash(resumed) == weights_hash(expected)
-    assert not path.exists()
 
 
 @pytest.mark.parametrize("spoil", ["another key", "no safetensors"])
@@ -144,5 +126,35 @@ def test_what_cannot_be_trained_is_told():
         train(model, WholeModel(model), PAIRS, SETTINGS, Compute(torch.device("cpu"), torch.float16), 1, "test")
     with torch.no_grad():
         model.lm_head.weight.fill_(float("nan"))
-    with pytest.raises(UserError, match=r"the loss is nan at step 0: lower learning_rate"):
+    with pytest.raises(UserError, match=r"step 0: the loss is nan and its gradient's norm nan: lower learning_rate"):
         trained(model)
+
+
+def test_an_infinite_gradient_is_told_before_it_spoils_the_weights():
+    """Clipping by an infinite norm would make the gradient no number, and the loss of the last step looks well."""
+    model = tiny_model("llama")
+    before = weights_hash(model)
+    model.lm_head.weight.register_hook(lambda gradient: torch.full_like(gradient, torch.inf))
+    with pytest.raises(UserError, match=r"the loss is \d.* and its gradient's norm inf: lower learning_rate"):
+        trained(model)
+    assert weights_hash(model) == before
+
+
+def test_too_small_a_device_is_told(monkeypatch):
+    def full(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training, "sample_losses", full)
+    with pytest.raises(UserError, match=r"step 0: .*memory is too small .*training_batch_tokens, set .*checkpointing"):
+        trained(tiny_model("llama"))
+
+
+def test_a_checkpoint_is_removed_with_what_a_kill_left_beside_it(tmp_path):
+    path = tmp_path / "state.safetensors"
+    trained(tiny_model("llama"), checkpoint=Checkpoint(path, "key", seconds=0))
+    (tmp_path / ".state.safetensors.x1y2").mkdir()
+    (tmp_path / ".state.safetensors.x1y2" / "state.safetensors").write_text("half")
+    (tmp_path / "state.parquet").write_text("another file")
+    assert path.is_file()
+    Checkpoint(path, "key").remove()
+    assert [file.name for file in tmp_path.iterdir()] == ["state.parquet"]

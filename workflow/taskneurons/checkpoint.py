@@ -6,6 +6,7 @@ the optimiser, the random state, and, as metadata, the record of the training so
 
 import json
 import logging
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,12 @@ class Checkpoint:
                 place = parameter.device if value.shape == parameter.shape else value.device
                 optimizer.state[parameter][name.removeprefix(prefix)] = value.to(place)
         return record, [tensors[f"{number}.best"] for number in range(len(parameters)) if f"{number}.best" in tensors]
+
+    def remove(self) -> None:
+        """Delete the file, and what a job that was killed while it wrote has left beside it."""
+        for scratch in self.path.parent.glob(f".{self.path.name}.*"):
+            shutil.rmtree(scratch)
+        self.path.unlink(missing_ok=True)
 
     def _read(self) -> tuple[dict[str, torch.Tensor], Any]:
         if not self.path.is_file():

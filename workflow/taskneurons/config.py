@@ -181,7 +181,7 @@ def _check_model(source: Config, tuned: bool) -> None:
         _check_architecture(source["pretrain"]["architecture"])
         return
     else:
-        return  # on the hub: the import step looks before it downloads the weights
+        return  # on the hub: the import step looks at the family before it downloads the weights
     if feed_forward(str(family)).experts and tuned:
         raise UserError(
             f"config: neuron_tuning: is not available for mixtures of experts ({family}): leave neuron_tuning out"

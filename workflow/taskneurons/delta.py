@@ -103,7 +103,7 @@ def with_delta(loaded: LoadedModel, delta: Delta) -> Iterator[LoadedModel]:
     if delta.weights != str(loaded.compute.weights):
         raise UserError(
             f"the delta was trained with weights in {delta.weights}, but this model's are in {loaded.compute.weights}: "
-            "load it as it was trained (compute.frozen_weights)"
+            "load it as it was trained (compute.frozen_weights and, where that is `compute`, compute.dtype)"
         )
     places = [place for _, found in slices(loaded.model, delta.neurons) for place in found]
     with entries_put_back(places):

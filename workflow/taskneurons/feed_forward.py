@@ -256,7 +256,9 @@ def matrices(model: PreTrainedModel) -> list[list[Matrix]]:
     Raises:
         UserError: the model is a mixture of experts.
     """
-    family = dense_only(model, "neuron tuning, or what else needs each neuron's parameters,")
+    family = dense_only(
+        model, "neuron tuning (config: leave neuron_tuning out) or what else needs each neuron's parameters"
+    )
     paths = [(path, False) for path in family.writers] + [(family.reader, True)]
     return [
         [

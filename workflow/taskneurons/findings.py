@@ -61,6 +61,8 @@ def _tuning_diagonal(tables: Tables) -> list[str]:
     sentences = []
     for metric, rows in table[table["reading"] == "own-data"].groupby("metric", sort=False):
         tasks = list(rows["task"].unique())
+        if len(tasks) < 2:
+            continue
         matrix = rows.pivot(index="tuned_task", columns="task", values="change").loc[tasks, tasks]
         own = pd.Series({task: matrix.loc[task, task] for task in tasks})
         others = matrix.mask(pd.DataFrame({task: matrix.index == task for task in tasks}, index=matrix.index))

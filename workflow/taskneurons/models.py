@@ -150,6 +150,11 @@ def load_model(path: str | Path, settings: dict[str, Any]) -> LoadedModel:
     feed_forward(identity["model_type"])
     where = {"device_map": "balanced"} if compute.spread else {}
     model = AutoModelForCausalLM.from_pretrained(path, dtype=compute.weights, local_files_only=True, **where)
+    if any(parameter.is_meta for parameter in model.parameters()):  # where changes would be lost without a word
+        raise UserError(
+            f"the devices together are too small for {path}: accelerate would keep some of its layers elsewhere, where "
+            "their neurons cannot be changed; take more or larger devices, or set compute.frozen_weights: compute"
+        )
     hook: Any = getattr(model, "_hf_hook", None)
     if hook is not None:  # the layers are on several devices
         # accelerate moves every input to the first device; as an index of the last layer's states it must stay free.

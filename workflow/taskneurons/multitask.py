@@ -31,6 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
         "spec": spec,
         "dtype": base.compute.dtype_name,
     }
+    checkpoint = Checkpoint(arguments.checkpoint, content_hash([made_of, validation]))
     history = train(
         base.model,
         WholeModel(base.model),
@@ -40,10 +41,11 @@ def main(arguments: argparse.Namespace) -> None:
         spec["seed"],
         "multi-task training",
         validation,
-        Checkpoint(arguments.checkpoint, content_hash([made_of, validation])),
+        checkpoint,
     )
     write_frame(arguments.metrics, history, "training", made_of)
     save_model(arguments.out, base.model, base.tokenizer, {"state": "multitask", **made_of, **summary(history)})
+    checkpoint.remove()
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def tune(
         history = train(
             base.model, trained, pairs, spec["training"], base.compute, spec["seed"], what, validation, checkpoint
         )
-        values = {name: value.clone() for name, value in trained.values().items()}
+        values = {name: value.cpu() for name, value in trained.values().items()}
         identities = base.identity["identity"], weights_hash(base.model)
         return Delta(values, neurons, *identities, str(base.compute.weights), facts), history
 
@@ -74,6 +74,7 @@ def main(arguments: argparse.Namespace) -> None:
             write_delta(delta_file, delta)
             history = history.assign(set=made["set"], k=made["k"], neurons=len(neurons))
             write_frame(history_file, history, "training", {"key": key})
+            checkpoint.remove()
         histories.append(read_frame(history_file, "training")[0])
         finished.append(delta_file)
     for delta_file, out in zip(finished, arguments.out, strict=True):

@@ -60,6 +60,7 @@ def main(arguments: argparse.Namespace) -> None:
     # Every token of a document is a target; the first has none before it to be predicted from.
     pairs: list[Pair] = [([], [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]) for text in documents]
     made_of = {"origin": "pre-trained on the suite's text", "spec": spec, "dtype": compute.dtype_name}
+    checkpoint = Checkpoint(arguments.checkpoint, content_hash([made_of, documents]))
     history = train(
         model,
         WholeModel(model),
@@ -68,10 +69,11 @@ def main(arguments: argparse.Namespace) -> None:
         compute,
         spec["seed"],
         "pre-training",
-        checkpoint=Checkpoint(arguments.checkpoint, content_hash([made_of, documents])),
+        checkpoint=checkpoint,
     )
     write_frame(arguments.metrics, history, "training", made_of)
     save_model(arguments.out, model, tokenizer, {"state": "base", **made_of, **summary(history)})
+    checkpoint.remove()
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def slices(model: PreTrainedModel, neurons: NeuronSet) -> list[tuple[Matrix, lis
 @contextmanager
 def entries_put_back(places: list[Slice]) -> Iterator[None]:
     """Run the block; the slices' entries of before, to the bit, are back after it."""
-    before = [place.read() for place in places]
+    before = [place.read().cpu() for place in places]  # not on a GPU, whose memory the training needs
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import pandas as pd
@@ -129,15 +130,15 @@ def train(
             without a better validation loss, and go back to the best epoch; 0 for never).
         validation: examples on which L is measured after each epoch.
         checkpoint: where the state is kept on the way. If it holds one of this training, the training goes on from
-            there, on a CPU to the same end to the bit. It is deleted at the end.
+            there, on a CPU to the same end to the bit. To be removed by the caller, once the result is stored.
 
     Returns:
         One row a step: step, epoch, loss, gradient_norm (before clipping), learning_rate, validation_loss (at the ends
         of epochs).
 
     Raises:
-        UserError: there is nothing to learn from, patience has nothing to watch, the dtype is float16, or the loss is
-            no number any more.
+        UserError: there is nothing to learn from, patience has nothing to watch, the dtype is float16, the loss
+            or its gradient is no finite number, or the device's memory is too small.
     """
     if not pairs:
         raise UserError(f"{what}: there are no training examples")
@@ -160,20 +161,16 @@ def train(
     done = len(history)
     batches = (batch for _ in range(epochs) for batch in training_batches(pairs, settings["batch_size"], rng))
     with _training_mode(model, settings["gradient_checkpointing"]):
-        for step, batch in enumerate(progress(batches, what, steps)):
-            if step < done:
-                continue
+        for step, batch in enumerate(progress(islice(batches, done, None), what, steps - done), start=done):
             rate = settings["learning_rate"] * learning_rate_factor(step, steps, settings)
-            loss, norm = _step(model, trained, optimizer, batch, rate, settings, compute)
-            if not math.isfinite(loss):
-                raise UserError(f"{what}: the loss is {loss} at step {step}: lower learning_rate ({rate:.2g} there)")
+            loss, norm = _step(model, trained, optimizer, batch, rate, settings, compute, f"{what}, step {step}")
             epoch, within = divmod(step, steps_an_epoch)
             row = {"step": step, "epoch": epoch, "loss": loss, "gradient_norm": norm, "learning_rate": rate}
             history.append({**row, "validation_loss": None})
             if validation and within == steps_an_epoch - 1:
                 history[-1]["validation_loss"] = mean_loss(model, validation, settings, compute)
                 if settings["patience"]:
-                    best = [p.detach().clone() for p in parameters] if _epochs_since_best(history) == 0 else best
+                    best = [_copy(p) for p in parameters] if _epochs_since_best(history) == 0 else best
                     if _epochs_since_best(history) >= settings["patience"]:
                         log.info("%s: stopped after epoch %d, going back to the best one", what, epoch)
                         break
@@ -182,8 +179,6 @@ def train(
     for parameter, values in zip(parameters, best, strict=False):  # best is empty where no epoch is gone back to
         parameter.data.copy_(values)
     trained.write_back()
-    if checkpoint:
-        checkpoint.path.unlink(missing_ok=True)
     return pd.DataFrame(history).astype({"validation_loss": "float64"})
 
 
@@ -209,16 +204,31 @@ def _step(
     rate: float,
     settings: dict[str, Any],
     compute: Compute,
+    where: str,
 ) -> tuple[float, float]:
     """One step of the optimiser; the batch's loss, and the norm of its gradient before clipping."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-    loss = _backward(model, batch, settings["batch_tokens"], compute)
-    norm = nn.utils.clip_grad_norm_(trained.parameters(), settings["max_gradient_norm"])
-    optimizer.step()
+    try:
+        loss = _backward(model, batch, settings["batch_tokens"], compute)
+        norm = nn.utils.clip_grad_norm_(trained.parameters(), settings["max_gradient_norm"]).item()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise UserError(
+                f"{where}: the loss is {loss} and its gradient's norm {norm}: lower learning_rate ({rate:.2g})"
+            )
+        optimizer.step()
+    except torch.OutOfMemoryError as problem:
+        raise UserError(
+            f"{where}: the device's memory is too small ({problem}): lower compute.training_batch_tokens, set "
+            "compute.gradient_checkpointing: true or compute.frozen_weights: compute, or take a larger device"
+        ) from problem
     trained.write_back()
     optimizer.zero_grad(set_to_none=True)
-    return loss, norm.item()
+    return loss, norm
+
+
+def _copy(parameter: nn.Parameter) -> torch.Tensor:
+    return parameter.detach().to("cpu", copy=True)  # not on a GPU, whose memory the training needs
 
 
 def _epochs_since_best(history: list[dict[str, Any]]) -> int:

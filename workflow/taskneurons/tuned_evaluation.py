@@ -38,7 +38,8 @@ def main(arguments: argparse.Namespace) -> None:
         name = condition(delta.facts, spec["named_by"])
         if name in frames:
             raise UserError(f"{path} is of the condition {name!r}, which another delta is of already")
-        limit = None if delta.facts["task"] == task.key else settings["cross_task_examples"]
+        crossed = delta.facts["task"] != task.key or name.endswith(f"-on-{task.key}")  # its data, or its neurons
+        limit = settings["cross_task_examples"] if crossed else None
         with with_delta(loaded, delta) as tuned:
             predictions, scores = predict(tuned, task, examples[:limit], settings)
         frames[name] = predictions_frame(name, predictions, scores)
