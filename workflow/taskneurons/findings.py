@@ -48,10 +48,10 @@ def _own_against_random(tables: Tables, name: str) -> str:
     effect = tables[name]
     more, less = (effect["ci_low"] > 0).sum(), (effect["ci_high"] < 0).sum()
     alike = ((effect["ci_low"] == 0) & (effect["ci_high"] == 0)).sum()
+    of_which = f", on {alike} of which both do alike on all examples" if alike else ""
     return (
         f"{EFFECTS[name]} on {more} of {len(effect)} tasks, and less on {less} (intervals over test examples that "
-        f"exclude zero); on {len(effect) - more - less} the interval includes zero, on {alike} of which both do alike "
-        "on all examples. "
+        f"exclude zero); on {len(effect) - more - less} the interval includes zero{of_which}. "
         f"Trainings: {effect['n_seeds'].iloc[0]}, random draws: {effect['n_draws'].iloc[0]}."
     )
 
