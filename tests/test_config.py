@@ -145,9 +145,12 @@ def test_mixtures_of_experts_go_without_neuron_tuning(tmp_path):
     def mixture(config):
         config["model"].update(source={"path": str(tmp_path)})
 
-    with pytest.raises(UserError, match=r"neuron_tuning: is not available for mixtures of experts \(mixtral\): leave"):
+    with pytest.raises(
+        UserError, match=r"neuron_tuning: is not available for mixtures of experts \(mixtral\): set neuron_tuning: null"
+    ):
         check(mixture)
     check(lambda config: (mixture(config), config.pop("neuron_tuning")))
+    check(lambda config: (mixture(config), config.update(neuron_tuning=None)))
 
 
 def test_an_unsupported_family_is_told_with_the_supported_ones(tmp_path):

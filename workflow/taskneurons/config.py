@@ -41,6 +41,8 @@ def checked_config(config: Config, root: Path) -> Config:
         raise UserError(f"config: holds .nan or .inf, which no setting takes ({problem})") from problem
     if isinstance(config.get("tasks"), str):
         config["tasks"] = _task_file(config["tasks"], root)
+    if config.get("neuron_tuning", {}) is None:  # null: what is merged into config.yaml can take no entry away
+        del config["neuron_tuning"]
     _check_schema(config)
     if "weights" in config:
         config["model"]["source"] = {"gguf": config.pop("weights")}
@@ -184,7 +186,7 @@ def _check_model(source: Config, tuned: bool) -> None:
         return  # on the hub: the import step looks at the family before it downloads the weights
     if feed_forward(str(family)).experts and tuned:
         raise UserError(
-            f"config: neuron_tuning: is not available for mixtures of experts ({family}): leave neuron_tuning out"
+            f"config: neuron_tuning: is not available for mixtures of experts ({family}): set neuron_tuning: null"
         )
 
 

@@ -70,7 +70,7 @@ def _tuning_diagonal(tables: Tables) -> list[str]:
         row = ((own > others.max(axis="columns")) & (own > 0)).sum()
         sentences.append(
             f"Training a task's own neurons on its data raises that task more than training any other's does for "
-            f"{column} of {len(tasks)} tasks ({metric}), and raises no other task as much for {row}."
+            f"{column} of {len(tasks)} tasks ({metric}), and raises no other task as much for {row}, by any margin."
         )
     return sentences
 

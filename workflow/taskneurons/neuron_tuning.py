@@ -4,6 +4,7 @@ Every set starts from the base model. What is stored is the delta: the trained n
 """
 
 import argparse
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from taskneurons.neuron_set import NeuronSet, read_mask
 from taskneurons.task import read_task
 from taskneurons.trained_neurons import entries_put_back, trained_neurons
 from taskneurons.training import Pair, train
+
+log = logging.getLogger(__name__)
 
 
 def tune(
@@ -68,7 +71,9 @@ def main(arguments: argparse.Namespace) -> None:
         delta_file = arguments.checkpoints / f"{state}.delta.safetensors"
         history_file = arguments.checkpoints / f"{state}.parquet"
         kept = delta_file.exists() and history_file.exists()
-        if not (kept and read_metadata(history_file, "training")["key"] == key):
+        if kept and read_metadata(history_file, "training")["key"] == key:
+            log.info("%s: trained in an earlier try", state)
+        else:
             checkpoint = Checkpoint(arguments.checkpoints / f"{state}.safetensors", key)
             delta, history = tune(base, neurons, pairs, validation, spec, facts, checkpoint)
             write_delta(delta_file, delta)
