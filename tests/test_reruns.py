@@ -234,7 +234,7 @@ def embedded() -> dict:
     config["overlap"]["groups"] = {"CLS-CLS": {"train": ["film_reviews"], "test": ["dish_reviews"]}}
     # Few sets: every dry-run looks at all of them.
     config["selection"]["random_draws"] = config["neuron_tuning"]["random_draws"] = 1
-    config["neuron_tuning"]["proportions"] = {"tasks": ["cafe_facts"], "percents": [10], "seeds": [0]}
+    config["neuron_tuning"]["proportions"] = {"tasks": ["film_reviews", "cafe_facts"], "percents": [10], "seeds": [0]}
     config["neuron_tuning"]["training"]["seeds"] = [0]
     config["damage"]["rules"] = {"global": [3], "contrastive": [3, 10], "activation-entropy": [10], "random": [3]}
     return config
