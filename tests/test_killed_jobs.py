@@ -1,7 +1,6 @@
 """Jobs that are killed in a training: what they had finished is kept, and the rest goes on to the same bits."""
 
 import argparse
-import json
 
 import pandas as pd
 import pytest
@@ -134,7 +133,7 @@ def test_pretraining_goes_on(steps, tmp_path, monkeypatch):
 
     def job(name):
         return argparse.Namespace(
-            spec=json.loads(json.dumps(spec)),
+            spec=spec,
             text=tmp_path / "text.parquet",
             metrics=tmp_path / f"{name}.parquet",
             checkpoint=tmp_path / f"{name}.safetensors",
