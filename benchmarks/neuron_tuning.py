@@ -52,7 +52,7 @@ class Training:
     ) -> None:
         self.model, self.parameters, self.pairs = model, parameters, pairs
         self.before_step, self.after_step, self.mask_bytes = before_step, after_step, mask_bytes
-        self.optimizer = torch.optim.AdamW(parameters, lr=1e-4)
+        self.optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
         self.gradient_bytes, self.context = 0, context
 
     def step(self) -> None:
@@ -125,7 +125,7 @@ def bound(loaded: LoadedModel, pairs: Pairs) -> Callable[[], None]:
     inner, outer = torch.randn(tokens, max(neurons.counts())), torch.randn(tokens, GEOMETRY["d"])
     counts = [count for count in neurons.counts() for _ in FFN]
     parameters = [torch.nn.Parameter(torch.randn(count, GEOMETRY["d"])) for count in counts]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-4)
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
 
     def step() -> None:
         with neuron_outputs(loaded.model) as outputs:

@@ -82,10 +82,8 @@ class Checkpoint:
             parameter.data.copy_(tensors[f"{number}.parameter"])
             prefix = f"{number}.optimizer."
             for name in [name for name in tensors if name.startswith(prefix)]:
-                value = tensors[name]
-                # Moments are where the parameter is; the count of steps stays on the CPU, as AdamW keeps it.
-                place = parameter.device if value.shape == parameter.shape else value.device
-                optimizer.state[parameter][name.removeprefix(prefix)] = value.to(place)
+                # The fused AdamW keeps all its state where the parameter is, the count of steps too.
+                optimizer.state[parameter][name.removeprefix(prefix)] = tensors[name].to(parameter.device)
         return record, [tensors[f"{number}.best"] for number in range(len(parameters)) if f"{number}.best" in tensors]
 
     def remove(self) -> None:

@@ -149,7 +149,10 @@ def train(
     torch.manual_seed(seed)
     rng = random.Random(seed)
     parameters = trained.parameters()
-    optimizer = torch.optim.AdamW(parameters, lr=settings["learning_rate"], weight_decay=settings["weight_decay"])
+    # Fused: one pass over the parameters instead of ten, which shows in the steps of a small model.
+    optimizer = torch.optim.AdamW(
+        parameters, lr=settings["learning_rate"], weight_decay=settings["weight_decay"], fused=True
+    )
     epochs, steps_an_epoch = settings["epochs"], -(-len(pairs) // settings["batch_size"])
     steps = epochs * steps_an_epoch
     history: list[dict[str, Any]] = []
