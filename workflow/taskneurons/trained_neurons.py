@@ -104,8 +104,10 @@ class NeuronLinear(torch.autograd.Function):
         """
         device = x.device.type
         x = x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
-        # A reader's gradient needs the selected inputs alone. The weight is kept as it is, not its cast copy.
-        ctx.save_for_backward(x.index_select(-1, index) if reads else x, weight, index)
+        rows = x.reshape(-1, x.shape[-1])
+        # A reader's gradient needs the selected inputs alone (taken from rows: half the time of taking them from three
+        # axes). The weight is kept as it is, not its cast copy.
+        ctx.save_for_backward(rows.index_select(1, index) if reads else rows, weight, index)
         ctx.reads = reads
         # Not `linear`: with a bias that gives a view, which must not be changed in place behind a custom function.
         output = x @ weight.T.to(x.dtype)
@@ -116,7 +118,6 @@ class NeuronLinear(torch.autograd.Function):
         kept, weight, index = ctx.saved_tensors
         to_input = gradient @ weight.to(gradient.dtype) if ctx.needs_input_grad[0] else None
         rows = gradient.reshape(-1, gradient.shape[-1])
-        kept = kept.reshape(-1, kept.shape[-1])
         if ctx.reads:
             return to_input, None, None, None, None, kept.T @ rows, None
         rows = rows.index_select(1, index)
