@@ -55,7 +55,18 @@ def test_the_default_is_right():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(sed=1), r"config: Additional properties are not allowed \('sed' was unexpected\)"),
+        (
+            lambda c: c.update(sed=1),
+            r"config: Additional properties are not allowed \('sed' was unexpected\); there are run, seed, ",
+        ),
+        (
+            lambda c: c["neuron_tuning"]["proportions"].update(percents=[1, 200]),
+            r"neuron_tuning: proportions: percents\[1\]: 200 is greater than the maximum of 100",
+        ),
+        (
+            lambda c: c["neuron_tuning"]["proportions"].update(tasks="film_reviews"),
+            r"neuron_tuning: proportions: tasks: 'film_reviews' is not all, or a list of tasks",
+        ),
         (lambda c: c["selection"].update(k=0), r"config: selection: k: 0 is too small: it has to be above 0"),
         (lambda c: c["selection"].update(k=101), r"config: selection: k: 101 is greater than the maximum of 100"),
         (

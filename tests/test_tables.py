@@ -427,7 +427,8 @@ def test_findings_say_what_the_tables_show(arguments, tuning_arguments):
     assert "from 75.0 to 25.0, training as many random ones to 50.0 (the paper, Llama-2-7b: 81.8" in text
     assert "brings more than training random ones on 1 of 3 tasks, and less on 0" in text
     # A and B lose by their own neurons; C, alone of its kind, has no other to compare with.
-    assert "any other's does for 0 of 2 tasks (accuracy), and raises no other task as much for 0" in text
+    assert "Among the 2 tasks measured by accuracy" in text
+    assert "any of the others' does for 0, and raises none of the others as much for 0" in text
     assert "A 75.0 at 0 %, 50.0 at 10 %, 100.0 at 100 %." in text
     assert "no size tried is enough for 90 %" in " ".join(findings(frames, 90))
     frames["deactivation_effect"]["ci_low"] = -1

@@ -72,7 +72,7 @@ def _check_schema(config: Config) -> None:
     problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
     if problem is None:
         return
-    where = "config" + "".join(f": {part}" for part in problem.absolute_path)
+    where = "config" + "".join(f"[{part}]" if isinstance(part, int) else f": {part}" for part in problem.absolute_path)
     hint = ""
     if problem.validator in ("type", "anyOf") and isinstance(problem.instance, str) and _is_number(problem.instance):
         hint = " (it is read as text: write a number without quotes, and with a point before an exponent, as in 1.0e-4)"
@@ -81,6 +81,10 @@ def _check_schema(config: Config) -> None:
     message = problem.message
     if problem.validator == "exclusiveMinimum":
         message = f"{problem.instance} is too small: it has to be above {problem.validator_value}"
+    if problem.validator == "anyOf" and "description" in problem.schema:
+        message = f"{problem.instance!r} is not {problem.schema['description']}"
+    if problem.validator == "additionalProperties" and "properties" in problem.schema:
+        message += f"; there are {', '.join(problem.schema['properties'])}"
     if list(problem.absolute_path) == ["model", "source"]:
         message = (
             "give exactly one of pretrain (as in config.yaml), hub with revision, path, or gguf; it has "

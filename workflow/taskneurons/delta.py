@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 
 from taskneurons.artifacts import METADATA_KEY, replacing
 from taskneurons.errors import UserError
-from taskneurons.models import LoadedModel
+from taskneurons.models import LoadedModel, weights_hash
 from taskneurons.neuron_set import NeuronSet
-from taskneurons.trained_neurons import entries_put_back, slices
+from taskneurons.trained_neurons import TrainedNeurons, entries_put_back, slices
 
 KIND = "delta"
 NEURONS = "neurons"
@@ -45,6 +45,16 @@ class Delta:
     result: str
     weights: str
     facts: dict[str, Any]
+
+
+def trained_delta(base: LoadedModel, trained: TrainedNeurons, neurons: NeuronSet, facts: dict[str, Any]) -> Delta:
+    """What a training of neurons of a model has changed, while they are still in the model.
+
+    Args:
+        facts: what made it, as JSON can hold it.
+    """
+    values = {name: value.cpu() for name, value in trained.values().items()}
+    return Delta(values, neurons, base.identity["identity"], weights_hash(base.model), str(base.compute.weights), facts)
 
 
 def write_delta(path: str | Path, delta: Delta) -> None:

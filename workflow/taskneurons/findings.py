@@ -69,8 +69,9 @@ def _tuning_diagonal(tables: Tables) -> list[str]:
         column = ((own > others.max()) & (own > 0)).sum()
         row = ((own > others.max(axis="columns")) & (own > 0)).sum()
         sentences.append(
-            f"Training a task's own neurons on its data raises that task more than training any other's does for "
-            f"{column} of {len(tasks)} tasks ({metric}), and raises no other task as much for {row}, by any margin."
+            f"Among the {len(tasks)} tasks measured by {metric}, training a task's own neurons on its data raises that "
+            f"task more than training any of the others' does for {column}, and raises none of the others as much for "
+            f"{row} (by whatever margin)."
         )
     return sentences
 

@@ -15,8 +15,8 @@ import pandas as pd
 from taskneurons import command
 from taskneurons.artifacts import content_hash, read_frame, read_metadata, write_frame
 from taskneurons.checkpoint import Checkpoint
-from taskneurons.delta import Delta, write_delta
-from taskneurons.models import LoadedModel, check_made_on, load_model, weights_hash
+from taskneurons.delta import Delta, trained_delta, write_delta
+from taskneurons.models import LoadedModel, check_made_on, load_model
 from taskneurons.neuron_set import NeuronSet, read_mask
 from taskneurons.task import read_task
 from taskneurons.trained_neurons import entries_put_back, trained_neurons
@@ -48,9 +48,7 @@ def tune(
         history = train(
             base.model, trained, pairs, spec["training"], base.compute, spec["seed"], what, validation, checkpoint
         )
-        values = {name: value.cpu() for name, value in trained.values().items()}
-        identities = base.identity["identity"], weights_hash(base.model)
-        return Delta(values, neurons, *identities, str(base.compute.weights), facts), history
+        return trained_delta(base, trained, neurons, facts), history
 
 
 def main(arguments: argparse.Namespace) -> None:
