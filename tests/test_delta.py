@@ -12,7 +12,7 @@ from safetensors import safe_open
 from conftest import TINY, TRAINING, loaded_of, task_file
 from taskneurons import neuron_tuning, tuned_evaluation
 from taskneurons.artifacts import read_frame
-from taskneurons.delta import Delta, read_delta, with_delta, write_delta
+from taskneurons.delta import Delta, read_delta, trained_delta, with_delta, write_delta
 from taskneurons.errors import UserError
 from taskneurons.feed_forward import widths
 from taskneurons.models import LoadedModel, load_model, save_model, weights_hash
@@ -30,14 +30,7 @@ def changed(loaded: LoadedModel, seed: int) -> Delta:
         for part in trained.parameters():
             part.data += torch.randn(part.shape, generator=generator)
         trained.write_back()
-    return Delta(
-        trained.values(),
-        neurons,
-        loaded.identity["identity"],
-        weights_hash(loaded.model),
-        "torch.float32",
-        {"set": "some"},
-    )
+        return trained_delta(loaded, trained, {"set": "some"})
 
 
 @pytest.mark.parametrize("family", list(TINY))
@@ -55,6 +48,17 @@ def test_on_and_off_and_merged(family, tmp_path):
     merged = load_model(tmp_path / "merged", {"threads": 1, "device": "cpu", "dtype": "float32", "weights": "float32"})
     assert torch.equal(merged.model(input_ids=IDS).logits, logits)
     assert merged.identity["identity"] == delta.result
+
+
+def test_a_delta_keeps_its_values_when_the_training_goes_on():
+    loaded = loaded_of("llama")
+    with trained_neurons(loaded.model, random_set(7, widths(loaded.model), 0)) as trained:
+        delta = trained_delta(loaded, trained, {"set": "some"})
+        for part in trained.parameters():
+            part.data += 1
+        trained.write_back()
+    with with_delta(loaded_of("llama"), delta) as same:
+        assert weights_hash(same.model) == delta.result != weights_hash(loaded.model)
 
 
 def test_deltas_stack_in_the_order_of_their_training():

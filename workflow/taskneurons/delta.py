@@ -47,14 +47,15 @@ class Delta:
     facts: dict[str, Any]
 
 
-def trained_delta(base: LoadedModel, trained: TrainedNeurons, neurons: NeuronSet, facts: dict[str, Any]) -> Delta:
-    """What a training of neurons of a model has changed, while they are still in the model.
+def trained_delta(base: LoadedModel, trained: TrainedNeurons, facts: dict[str, Any]) -> Delta:
+    """What a training of neurons of a model has changed so far; the model has to hold it, written back.
 
     Args:
         facts: what made it, as JSON can hold it.
     """
-    values = {name: value.cpu() for name, value in trained.values().items()}
-    return Delta(values, neurons, base.identity["identity"], weights_hash(base.model), str(base.compute.weights), facts)
+    values = {name: value.to("cpu", copy=True) for name, value in trained.values().items()}
+    identities = base.identity["identity"], weights_hash(base.model)
+    return Delta(values, trained.neurons, *identities, str(base.compute.weights), facts)
 
 
 def write_delta(path: str | Path, delta: Delta) -> None:

@@ -48,7 +48,7 @@ def tune(
         history = train(
             base.model, trained, pairs, spec["training"], base.compute, spec["seed"], what, validation, checkpoint
         )
-        return trained_delta(base, trained, neurons, facts), history
+        return trained_delta(base, trained, facts), history
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -129,11 +129,13 @@ class TrainedNeurons:
     """The trainable parts of selected neurons.
 
     Attributes:
+        neurons: which neurons.
         slices: where in the model each part belongs.
         parts: the parameters to train, one for each slice, in at least float32.
     """
 
-    def __init__(self, places: list[Slice]) -> None:
+    def __init__(self, neurons: NeuronSet, places: list[Slice]) -> None:
+        self.neurons = neurons
         self.slices = places
         self.parts = [nn.Parameter(at_least_float32(place.read())) for place in places]
 
@@ -162,7 +164,7 @@ def trained_neurons(model: PreTrainedModel, neurons: NeuronSet) -> Iterator[Trai
         ValueError: the set belongs to a model of another shape.
     """
     found = slices(model, neurons)
-    trained = TrainedNeurons([place for _, places in found for place in places])
+    trained = TrainedNeurons(neurons, [place for _, places in found for place in places])
     parts = iter(trained.parts)
     frozen = {parameter: parameter.requires_grad for parameter in model.parameters()}
     with ExitStack() as stack:
