@@ -19,13 +19,13 @@ from transformers import PreTrainedModel
 
 from common import benchmark, in_fresh_process, print_memory_of, row, seconds, timed
 from geometry import CPU, GEOMETRY, build, examples
-from taskneurons.attribution import Pair, attribute, neuron_outputs
-from taskneurons.deactivation import deactivated_by_row
-from taskneurons.encoding import collate, sample_losses
-from taskneurons.exact_ablation import loss_changes, sampled_neurons
-from taskneurons.feed_forward import blocks, widths
-from taskneurons.models import LoadedModel, native_bfloat16
-from taskneurons.neuron_set import neuron_index, top_share
+from taskneurons.attribution.scores import Pair, attribute, neuron_outputs
+from taskneurons.deactivation.switch_off import deactivated_by_row
+from taskneurons.data.encoding import collate, sample_losses
+from taskneurons.deactivation.exact_ablation import loss_changes, sampled_neurons
+from taskneurons.neurons.blocks import blocks, widths
+from taskneurons.models.loaded import LoadedModel, native_bfloat16
+from taskneurons.neurons.neuron_set import neuron_index, top_share
 
 SMALL = {**GEOMETRY, "layers": 2, "d": 64, "d_ff": 172, "vocabulary": 512, "tokens": 16, "targets": 4}
 

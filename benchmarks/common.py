@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from taskneurons.provenance import machine
+from taskneurons.core.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 REPEATS = 7

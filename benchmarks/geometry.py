@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from taskneurons.models import Compute, LoadedModel
+from taskneurons.models.loaded import Compute, LoadedModel
 
 CPU = torch.device("cpu")
 GEOMETRY = {

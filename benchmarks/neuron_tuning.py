@@ -16,13 +16,13 @@ from peft import LoraConfig, get_peft_model
 
 from common import benchmark, in_fresh_process, print_memory_of, row, timed
 from geometry import CPU, GEOMETRY, build, examples
-from taskneurons.attribution import neuron_outputs
-from taskneurons.deactivation import deactivated
-from taskneurons.encoding import collate, sample_losses
-from taskneurons.feed_forward import matrices, widths
-from taskneurons.models import LoadedModel
-from taskneurons.neuron_set import NeuronSet, random_set
-from taskneurons.trained_neurons import slices, trained_neurons
+from taskneurons.attribution.scores import neuron_outputs
+from taskneurons.deactivation.switch_off import deactivated
+from taskneurons.data.encoding import collate, sample_losses
+from taskneurons.neurons.blocks import matrices, widths
+from taskneurons.models.loaded import LoadedModel
+from taskneurons.neurons.neuron_set import NeuronSet, random_set
+from taskneurons.tuning.trained_neurons import slices, trained_neurons
 
 PERCENT = 10
 FFN = ["gate_proj", "up_proj", "down_proj"]

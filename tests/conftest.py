@@ -8,10 +8,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from taskneurons import training
-from taskneurons.artifacts import write_frame
-from taskneurons.feed_forward import blocks
-from taskneurons.models import Compute, LoadedModel, weights_hash
-from taskneurons.pretrain_base import build_tokenizer
+from taskneurons.core.artifacts import write_frame
+from taskneurons.neurons.blocks import blocks
+from taskneurons.models.loaded import Compute, LoadedModel, weights_hash
+from taskneurons.training.pretrain import build_tokenizer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

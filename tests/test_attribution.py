@@ -10,14 +10,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from conftest import readers, tiny_model
 from taskneurons import attribution
-from taskneurons.attribution import Sums, attribute, neuron_outputs, resampling_weights, sample_products, score_frame
-from taskneurons.deactivation import deactivated
-from taskneurons.encoding import collate, sample_losses
-from taskneurons.errors import UserError
-from taskneurons.families import feed_forward
-from taskneurons.feed_forward import reader_columns, widths
-from taskneurons.models import Compute, LoadedModel
-from taskneurons.neuron_set import NeuronSet, neuron_index
+from taskneurons.attribution.scores import Sums, attribute, neuron_outputs, resampling_weights, sample_products, score_frame
+from taskneurons.deactivation.switch_off import deactivated
+from taskneurons.data.encoding import collate, sample_losses
+from taskneurons.core.errors import UserError
+from taskneurons.neurons.families import feed_forward
+from taskneurons.neurons.blocks import reader_columns, widths
+from taskneurons.models.loaded import Compute, LoadedModel
+from taskneurons.neurons.neuron_set import NeuronSet, neuron_index
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 CPU = torch.device("cpu")

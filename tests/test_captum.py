@@ -4,9 +4,9 @@ import torch
 from captum.attr import LayerGradientXActivation
 
 from conftest import readers, tiny_model
-from taskneurons.attribution import sample_products
-from taskneurons.encoding import collate, sample_losses
-from taskneurons.feed_forward import widths
+from taskneurons.attribution.scores import sample_products
+from taskneurons.data.encoding import collate, sample_losses
+from taskneurons.neurons.blocks import widths
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import ROOT
 from taskneurons import code_identity as module
-from taskneurons.code_identity import closure, code_identity
+from taskneurons.core.code_identity import closure, code_identity
 
 
 def library(root: Path, **files: str) -> Path:

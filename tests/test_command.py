@@ -8,8 +8,8 @@ import logging
 import pytest
 
 from taskneurons import command, progress
-from taskneurons.artifacts import replacing
-from taskneurons.errors import UserError
+from taskneurons.core.artifacts import replacing
+from taskneurons.core.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from conftest import ROOT, SHARED
-from taskneurons.config import checked_config
-from taskneurons.errors import UserError
+from taskneurons.checks.config import checked_config
+from taskneurons.core.errors import UserError
 
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from conftest import TINY, readers, tiny_model
-from taskneurons.criteria import CRITERIA, along_path
-from taskneurons.encoding import collate, sample_losses
-from taskneurons.feed_forward import family_of, reader_columns, widths
-from taskneurons.models import Compute, LoadedModel
+from taskneurons.attribution.criteria_old import CRITERIA, along_path
+from taskneurons.data.encoding import collate, sample_losses
+from taskneurons.neurons.blocks import family_of, reader_columns, widths
+from taskneurons.models.loaded import Compute, LoadedModel
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 CPU = torch.device("cpu")

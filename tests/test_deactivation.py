@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from conftest import readers
-from taskneurons.deactivation import deactivated
-from taskneurons.feed_forward import widths
-from taskneurons.models import weights_hash
-from taskneurons.neuron_set import NeuronSet, random_set
+from taskneurons.deactivation.switch_off import deactivated
+from taskneurons.neurons.blocks import widths
+from taskneurons.models.loaded import weights_hash
+from taskneurons.neurons.neuron_set import NeuronSet, random_set
 
 
 def zeroing(off):

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from taskneurons.artifacts import read_frame, read_metadata
-from taskneurons.models import read_identity
-from taskneurons.neuron_set import read_mask
+from taskneurons.core.artifacts import read_frame, read_metadata
+from taskneurons.models.loaded import read_identity
+from taskneurons.neurons.neuron_set import read_mask
 
 TASKS = ("film_reviews", "dish_reviews", "cafe_facts")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from taskneurons import import_base, task_data
-from taskneurons.errors import UserError
+from taskneurons.core.errors import UserError
 
 
 def unreachable(*args: Any, **options: Any) -> None:

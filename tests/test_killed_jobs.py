@@ -7,12 +7,12 @@ import pytest
 
 from conftest import TRAINING, KilledError, killed_at, loaded_of, task_file
 from taskneurons import multitask, neuron_tuning, pretrain_base, training
-from taskneurons.artifacts import read_frame, write_frame
-from taskneurons.checkpoint import Checkpoint
-from taskneurons.delta import read_delta
-from taskneurons.feed_forward import widths
-from taskneurons.models import read_identity
-from taskneurons.neuron_set import random_set, write_mask
+from taskneurons.core.artifacts import read_frame, write_frame
+from taskneurons.training.checkpoint import Checkpoint
+from taskneurons.tuning.delta import read_delta
+from taskneurons.neurons.blocks import widths
+from taskneurons.models.loaded import read_identity
+from taskneurons.neurons.neuron_set import random_set, write_mask
 
 
 def write_masks(paths, sets, base):

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from conftest import MIXTURES, tiny_model
-from taskneurons.attribution import sample_products
-from taskneurons.criteria import CRITERIA, available_criteria
-from taskneurons.deactivation import deactivated
-from taskneurons.encoding import collate, sample_losses
-from taskneurons.errors import UserError
-from taskneurons.exact_ablation import loss_changes
-from taskneurons.feed_forward import blocks, experts, reader_columns, visiting_outputs, widths
-from taskneurons.models import Compute, LoadedModel
-from taskneurons.neuron_set import NeuronSet, neuron_index, neuron_places, random_set, read_mask, write_mask
+from taskneurons.attribution.scores import sample_products
+from taskneurons.attribution.criteria_old import CRITERIA, available_criteria
+from taskneurons.deactivation.switch_off import deactivated
+from taskneurons.data.encoding import collate, sample_losses
+from taskneurons.core.errors import UserError
+from taskneurons.deactivation.exact_ablation import loss_changes
+from taskneurons.neurons.blocks import blocks, experts, reader_columns, visiting_outputs, widths
+from taskneurons.models.loaded import Compute, LoadedModel
+from taskneurons.neurons.neuron_set import NeuronSet, neuron_index, neuron_places, random_set, read_mask, write_mask
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 CPU = torch.device("cpu")

@@ -9,10 +9,10 @@ from accelerate import cpu_offload
 
 from conftest import ROOT, SHARED, TEXTS, TINY, tiny_model
 from taskneurons import models
-from taskneurons.errors import UserError
-from taskneurons.import_base import from_folder_or_hub
-from taskneurons.models import load_model, read_identity, save_model, start_compute, weights_hash
-from taskneurons.pretrain_base import build_model, build_tokenizer
+from taskneurons.core.errors import UserError
+from taskneurons.models.import_base import from_folder_or_hub
+from taskneurons.models.loaded import load_model, read_identity, save_model, start_compute, weights_hash
+from taskneurons.training.pretrain import build_model, build_tokenizer
 
 SETTINGS = {"threads": 1, "device": "cpu", "dtype": "float32", "weights": "float32"}
 ARCHITECTURE = {
@@ -94,7 +94,7 @@ GGUF = ROOT / "resources" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 @pytest.mark.skipif(not GGUF.is_file(), reason="the GGUF file is absent: `make weights` fetches it")
 def test_a_real_gguf_file(tmp_path):
-    from taskneurons.import_base import from_gguf
+    from taskneurons.models.import_base import from_gguf
 
     model, tokenizer = from_gguf(GGUF)
     save_model(tmp_path / "m", model, tokenizer, {"state": "base"})

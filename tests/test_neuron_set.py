@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskneurons.artifacts import METADATA_KEY
-from taskneurons.errors import UserError
-from taskneurons.neuron_set import (
+from taskneurons.core.artifacts import METADATA_KEY
+from taskneurons.core.errors import UserError
+from taskneurons.neurons.neuron_set import (
     NeuronSet,
     chance_jaccard,
     intersection_of,
@@ -135,8 +135,8 @@ def test_masks_survive_a_file(tmp_path_factory, scores):
 
 
 def test_a_wrong_file_is_refused_by_name(tmp_path):
-    from taskneurons.artifacts import write_frame
-    from taskneurons.neuron_set import neuron_index
+    from taskneurons.core.artifacts import write_frame
+    from taskneurons.neurons.neuron_set import neuron_index
 
     path = tmp_path / "scores.parquet"
     write_frame(path, neuron_index(WIDTHS), "scores", {})

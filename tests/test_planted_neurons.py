@@ -12,11 +12,11 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from taskneurons.criteria import CRITERIA
-from taskneurons.deactivation import deactivated
-from taskneurons.feed_forward import widths
-from taskneurons.models import Compute, LoadedModel
-from taskneurons.neuron_set import NeuronSet, ranking
+from taskneurons.attribution.criteria_old import CRITERIA
+from taskneurons.deactivation.switch_off import deactivated
+from taskneurons.neurons.blocks import widths
+from taskneurons.models.loaded import Compute, LoadedModel
+from taskneurons.neurons.neuron_set import NeuronSet, ranking
 
 KEYS, LAYERS, WIDTH = 10, 3, 40
 CPU = torch.device("cpu")

@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from conftest import ROOT, SHARED
-from taskneurons.artifacts import read_frame
-from taskneurons.config import checked_config, data_settings, needed_sizes
-from taskneurons.errors import UserError
-from taskneurons.prepare_data import merge_equal_prompts, prepare, render, source_examples
-from taskneurons.splits import SOURCE_SPLITS
-from taskneurons.templates import closing_words, template_fields
+from taskneurons.core.artifacts import read_frame
+from taskneurons.checks.config import checked_config, data_settings, needed_sizes
+from taskneurons.core.errors import UserError
+from taskneurons.data.prepare import merge_equal_prompts, prepare, render, source_examples
+from taskneurons.data.splits import SOURCE_SPLITS
+from taskneurons.data.templates import closing_words, template_fields
 
 CLASSIFY = {"prompt": "Text: {text}\nLabel:", "target": "label", "labels": {"0": "no", "1": "yes"}, "source": {}}
 GENERATE = {"prompt": "{words} ->", "target": "sentence", "labels": None, "source": {"references": "all"}}

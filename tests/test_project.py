@@ -6,7 +6,7 @@ import subprocess
 import yaml
 
 from conftest import ROOT
-from taskneurons.suite.generator import SUITE
+from taskneurons.data.suite.generator import SUITE
 
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
 

@@ -5,9 +5,9 @@ import json
 import pandas as pd
 import pytest
 
-from taskneurons.artifacts import write_frame, write_json
-from taskneurons.errors import UserError
-from taskneurons.publish import publish
+from taskneurons.core.artifacts import write_frame, write_json
+from taskneurons.core.errors import UserError
+from taskneurons.report.publish import publish
 
 
 def test_a_run_is_copied_with_its_record(tmp_path):

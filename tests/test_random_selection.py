@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from taskneurons import random_selection
-from taskneurons.neuron_set import NeuronSet, read_mask, write_mask
+from taskneurons.neurons.neuron_set import NeuronSet, read_mask, write_mask
 
 WIDTHS = (40, 60)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskneurons.neuron_set import top_share
-from taskneurons.selection_rules import RULES, Comparison
+from taskneurons.neurons.neuron_set import top_share
+from taskneurons.selection.comparison import RULES, Comparison
 
 FAMILIES = ["x", "x", "y", "z"]
 # Ten neurons in two layers. Neurons 0 and 1 matter to every task, 2 to the family x, 3 and 4 to the first task alone.
@@ -94,7 +94,7 @@ def test_a_tasks_scale_does_not_matter(values, name, k, scale):
 def test_every_rule_is_in_the_schema():
     import json
 
-    from taskneurons.config import SCHEMA
+    from taskneurons.checks.config import SCHEMA
 
     names = json.loads(SCHEMA.read_text())["$defs"]["percents_of_rules"]["propertyNames"]["enum"]
     assert set(names) == {*RULES, "random"}

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from taskneurons import attribution, attribution_shard, merge_attribution
-from taskneurons.artifacts import write_frame
-from taskneurons.errors import UserError
-from taskneurons.models import LoadedModel
+from taskneurons.core.artifacts import write_frame
+from taskneurons.core.errors import UserError
+from taskneurons.models.loaded import LoadedModel
 
 SPEC = {
     "attribution": {

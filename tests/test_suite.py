@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from taskneurons.suite.generator import SPLIT_SHARES, SUITE, draw_split, input_key, pretraining_text
+from taskneurons.data.suite.generator import SPLIT_SHARES, SUITE, draw_split, input_key, pretraining_text
 
 CLASSIFICATION = [name for name, task in SUITE.items() if task.labels]
 SPLITS = list(SPLIT_SHARES)
@@ -82,7 +82,7 @@ def test_inference_labels_are_right():
 
 
 def test_sentiment_labels_are_right():
-    from taskneurons.suite.words import BLAME, PRAISE
+    from taskneurons.data.suite.words import BLAME, PRAISE
 
     for name, column, good in (("film_reviews", "review", "positive"), ("dish_reviews", "comment", "good")):
         for fields in draw_split(name, "train", 300, seed=0):

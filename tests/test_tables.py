@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from taskneurons.artifacts import read_frame, write_frame
-from taskneurons.bootstrap import mean_interval
-from taskneurons.findings import findings
-from taskneurons.neuron_set import neuron_index, random_set, top_share, write_mask
+from taskneurons.core.artifacts import read_frame, write_frame
+from taskneurons.tables.intervals import mean_interval
+from taskneurons.report.findings import findings
+from taskneurons.neurons.neuron_set import neuron_index, random_set, top_share, write_mask
 from taskneurons.tables import (
     cross_task_deactivation,
     cross_task_tuning,
@@ -305,7 +305,7 @@ def test_overlap_rate_against_brute_force(tmp_path):
 
 
 def test_a_missing_task_is_told(arguments):
-    from taskneurons.errors import UserError
+    from taskneurons.core.errors import UserError
 
     with pytest.raises(UserError, match="no prediction file is of the task 'd'"):
         read_predictions(arguments.predictions, {**TASKS, "d": TASKS["a"]})

@@ -26,12 +26,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 2**20))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(256 * 2**20))
 
-from taskneurons.code_identity import code_identity
-from taskneurons.config import checked_config, data_settings, needed_sizes, shown_tasks, some_tasks
-from taskneurons.data_files import local_file
-from taskneurons.errors import UserError
-from taskneurons.selection_rules import RULES
-from taskneurons.splits import SOURCE_SPLITS
+from taskneurons.core.code_identity import code_identity
+from taskneurons.checks.config import checked_config, data_settings, needed_sizes, shown_tasks, some_tasks
+from taskneurons.data.files import local_file
+from taskneurons.core.errors import UserError
+from taskneurons.selection.comparison import RULES
+from taskneurons.data.splits import SOURCE_SPLITS
 
 try:
     CONFIG = checked_config(config, ROOT)

@@ -1,7 +1,5 @@
-"""What the figures share: their command line, their look, and how they are saved."""
+"""What the figures share: their look, and how they are saved."""
 
-import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
@@ -15,8 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from taskneurons import command
-from taskneurons.artifacts import read_frame, replacing
+from taskneurons.core.artifacts import replacing
 
 # The same table gives the same file: no dates, no random element names. Text stays text in the SVG.
 plt.rcParams.update({"svg.hashsalt": "taskneurons", "svg.fonttype": "none", "font.size": 9, "axes.axisbelow": True})
@@ -76,31 +73,17 @@ def method_bars(table: pd.DataFrame, colours: dict[str, str]) -> Figure:
     """
     tasks = list(table["task"].unique())
     figure, axes = plt.subplots(figsize=(2 + 0.75 * len(tasks), 3.6))
-    places = np.arange(len(tasks))
+    positions = np.arange(len(tasks))
     for number, (method, colour) in enumerate(colours.items()):
         rows = table[table["method"] == method].set_index("task").loc[tasks]
         errors = np.abs(np.stack([rows["value"] - rows["ci_low"], rows["ci_high"] - rows["value"]]))
         axes.bar(
-            places + 0.27 * (number - 1), rows["value"], 0.25, yerr=errors, label=method, color=colour, capsize=1.5
+            positions + 0.27 * (number - 1), rows["value"], 0.25, yerr=errors, label=method, color=colour, capsize=1.5
         )
     metrics = table.drop_duplicates("task").set_index("task")["metric"]
-    axes.set_xticks(places, [f"{task}\n({metrics[task]})" for task in tasks], rotation=40, ha="right")
+    axes.set_xticks(positions, [f"{task}\n({metrics[task]})" for task in tasks], rotation=40, ha="right")
     axes.set_ylabel("score")
     axes.set_ylim(0, 105)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.15), ncols=3, frameon=False)
     return figure
-
-
-def figure_command(description: str | None, draw: Callable[..., Figure]) -> None:
-    """Run a figure's command line: `draw` makes the figure from the tables, in the order in which they are given."""
-    options = command.parser(description)
-    options.add_argument("--table", type=Path, nargs="+", required=True, help="the table to draw, or tables (Parquet)")
-    options.add_argument("--svg", type=Path, required=True, help="write the figure here (SVG)")
-    options.add_argument("--png", type=Path, required=True, help="write the figure here (PNG)")
-
-    def main(arguments: argparse.Namespace) -> None:
-        frames = [read_frame(path, "table")[0] for path in arguments.table]
-        save(draw(*frames), arguments.svg, arguments.png)
-
-    command.run(main, options)

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from taskneurons.figures.common import figure_command, heat_map
+from taskneurons.figures.common import heat_map
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -12,7 +12,3 @@ def draw(table: pd.DataFrame) -> Figure:
     matrix = table.pivot(index="masked_task", columns="task", values="change").loc[order, order]
     matrix.index.name, matrix.columns.name = "neurons switched off", "task tested"
     return heat_map(matrix, "change of the score, in points", "RdBu", -100, 100)
-
-
-if __name__ == "__main__":
-    figure_command(__doc__, draw)

@@ -8,9 +8,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from taskneurons.figures.common import draw_heat_map, figure_command
-
-KINDS = {"accuracy": "classification", "rougeL": "generation"}
+from taskneurons.figures.common import draw_heat_map
+from taskneurons.tables.common import KINDS
 
 
 def panel(table: pd.DataFrame, rows: str, metric: str) -> pd.DataFrame:
@@ -35,7 +34,3 @@ def draw(deactivation: pd.DataFrame, tuning: pd.DataFrame) -> Figure:
             axes.set_title(f"{'deactivation' if row == 0 else 'neuron tuning'}, {KINDS[metric]}", fontsize=9)
     figure.colorbar(image, ax=panels, label="change of the score, in points", shrink=0.6)
     return figure
-
-
-if __name__ == "__main__":
-    figure_command(__doc__, draw)

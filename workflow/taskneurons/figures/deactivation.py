@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from taskneurons.figures.common import figure_command, method_bars
+from taskneurons.figures.common import method_bars
 
 COLOURS = {"original": "#4c566a", "deactivate-random": "#8fbcdb", "deactivate-task": "#c8553d"}
 
@@ -11,7 +11,3 @@ COLOURS = {"original": "#4c566a", "deactivate-random": "#8fbcdb", "deactivate-ta
 def draw(table: pd.DataFrame) -> Figure:
     """The figure of the deactivation table."""
     return method_bars(table, COLOURS)
-
-
-if __name__ == "__main__":
-    figure_command(__doc__, draw)

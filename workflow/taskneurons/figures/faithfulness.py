@@ -5,8 +5,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from taskneurons.figures.common import figure_command
-
 
 def draw(table: pd.DataFrame) -> Figure:
     """The figure of the faithfulness table."""
@@ -21,15 +19,11 @@ def draw(table: pd.DataFrame) -> Figure:
             colour = f"C{number}"
             axes.plot(rows[measure], height, "o", color=colour, alpha=0.35, markersize=4)
             means = rows.groupby("criterion", sort=False)[measure].mean().loc[criteria]
-            places = np.arange(len(criteria)) + 0.3 * (number - (len(states) - 1) / 2)
-            axes.plot(means, places, "|", color=colour, markersize=12, markeredgewidth=2, label=state)
+            positions = np.arange(len(criteria)) + 0.3 * (number - (len(states) - 1) / 2)
+            axes.plot(means, positions, "|", color=colour, markersize=12, markeredgewidth=2, label=state)
         axes.set_xlabel(label)
         axes.grid(axis="x", alpha=0.3)
     panels[0].set_yticks(range(len(criteria)), criteria)
     panels[0].invert_yaxis()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(states), frameon=False)
     return figure
-
-
-if __name__ == "__main__":
-    figure_command(__doc__, draw)

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from taskneurons.figures.common import figure_command, heat_map
+from taskneurons.figures.common import heat_map
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -12,7 +12,3 @@ def draw(table: pd.DataFrame) -> Figure:
     matrix = table.pivot(index="task", columns="other_task", values="value").loc[order, order]
     matrix.index.name = matrix.columns.name = "neurons of"
     return heat_map(matrix, "Jaccard, in percent", "viridis", 0, 100)
-
-
-if __name__ == "__main__":
-    figure_command(__doc__, draw)

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from taskneurons.figures.common import figure_command, method_bars
+from taskneurons.figures.common import method_bars
 
 COLOURS = {"zero-shot": "#4c566a", "train-random": "#8fbcdb", "train-task": "#5b9a5b"}
 
@@ -11,7 +11,3 @@ COLOURS = {"zero-shot": "#4c566a", "train-random": "#8fbcdb", "train-task": "#5b
 def draw(table: pd.DataFrame) -> Figure:
     """The figure of the neuron tuning table."""
     return method_bars(table, COLOURS)
-
-
-if __name__ == "__main__":
-    figure_command(__doc__, draw)

@@ -5,8 +5,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from taskneurons.figures.common import figure_command
-
 
 def draw(table: pd.DataFrame) -> Figure:
     """The figure of the neurons-per-layer table: one line a task."""
@@ -20,7 +18,3 @@ def draw(table: pd.DataFrame) -> Figure:
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     return figure
-
-
-if __name__ == "__main__":
-    figure_command(__doc__, draw)

@@ -4,8 +4,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from taskneurons.figures.common import figure_command
-
 
 def draw(table: pd.DataFrame) -> Figure:
     """The figure of the selection damage table: the rise of the target tokens' loss."""
@@ -31,7 +29,3 @@ def draw(table: pd.DataFrame) -> Figure:
     panels[0][0].set_ylabel("rise of the loss, nats a token")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     return figure
-
-
-if __name__ == "__main__":
-    figure_command(__doc__, draw)

@@ -4,8 +4,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from taskneurons.figures.common import figure_command
-
 
 def draw(table: pd.DataFrame) -> Figure:
     """The figure of the single-task proportion table."""
@@ -25,7 +23,3 @@ def draw(table: pd.DataFrame) -> Figure:
     axes.grid(alpha=0.3)
     axes.legend(bbox_to_anchor=(1.01, 1), loc="upper left", frameon=False, fontsize=8)
     return figure
-
-
-if __name__ == "__main__":
-    figure_command(__doc__, draw)

@@ -4,10 +4,10 @@ Two readings: task i's neurons trained on task i's data ("own-data"), or on the 
 ("tested-data"); the second is there if the run made it.
 """
 
-import argparse
+from pathlib import Path
 from typing import Any
 
-from taskneurons.tables.common import Predictions, change_columns, read_predictions, table_command
+from taskneurons.tables.common import Predictions, TableSettings, change_columns, read_predictions
 
 
 def conditions(tuned: str, one: Predictions) -> dict[str, str]:
@@ -16,30 +16,20 @@ def conditions(tuned: str, one: Predictions) -> dict[str, str]:
     return {reading: name for reading, name in readings.items() if name in one.conditions}
 
 
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(
+    settings: TableSettings, *, base_predictions: list[Path], tuned_predictions: list[Path]
+) -> list[dict[str, Any]]:
     """One row a reading and pair of tasks: value is the score, change is value less zero-shot, in points."""
-    spec = arguments.spec
-    limit = spec["cross_task_examples"]
-    base = {one.task: one for one in read_predictions(arguments.base, spec["tasks"])}
-    tasks = read_predictions(arguments.tuned, spec["tasks"])
+    limit = settings["evaluation.cross_task_examples"]
+    base = {one.task: one for one in read_predictions(base_predictions, settings.tasks)}
+    tasks = read_predictions(tuned_predictions, settings.tasks)
     found: dict[str, list[dict[str, Any]]] = {"own-data": [], "tested-data": []}
     for tuned in tasks:
         for one in tasks:
             for reading, name in conditions(tuned.task, one).items():
                 scores = one.scores(name)[:, :limit]
-                cell = change_columns(one, scores, base[one.task].scores("none"), spec)
+                cell = change_columns(one, scores, base[one.task].scores("none"), settings)
                 found[reading].append({"reading": reading, "tuned_task": tuned.shown["name"], **cell})
     # Without the cross trainings the second reading has its diagonal only, which the first one has too.
     whole = len(found["tested-data"]) == len(tasks) ** 2
     return [*found["own-data"], *(found["tested-data"] if whole else [])]
-
-
-if __name__ == "__main__":
-    table_command(
-        __doc__,
-        {
-            "base": "predictions of the base model on every task",
-            "tuned": "predictions of the tuned models on every task",
-        },
-        rows,
-    )

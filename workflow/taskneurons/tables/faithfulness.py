@@ -1,14 +1,14 @@
 """Faithfulness of every criterion: does its order of the neurons agree with the exact effects of switching them off?"""
 
-import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from taskneurons.artifacts import read_frame
-from taskneurons.tables.common import table_command
+from taskneurons.core.artifacts import read_frame
+from taskneurons.tables.common import TableSettings
 
 
 def recall(values: np.ndarray, exact: np.ndarray, top: float) -> float:
@@ -29,25 +29,20 @@ def agreement(frame: pd.DataFrame, criterion: str, top: float) -> dict[str, floa
     return {"spearman": correlation, "recall": recall(values, exact, top)}
 
 
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(settings: TableSettings, *, faithfulness: list[Path]) -> list[dict[str, Any]]:
     """One row a state, criterion and task."""
-    spec = arguments.spec
     result = []
-    for path in arguments.comparisons:
-        frame, facts = read_frame(path, "faithfulness")
+    for path in faithfulness:
+        frame, provenance = read_frame(path, "faithfulness")
         for criterion in frame.columns.drop(["layer", "expert", "neuron", "exact"]):
             result.append(
                 {
-                    "state": facts["state"],
+                    "state": provenance["state"],
                     "criterion": criterion,
-                    "task": spec["tasks"][facts["task"]]["name"],
-                    **agreement(frame, criterion, spec["top"]),
+                    "task": settings.tasks[provenance["task"]]["name"],
+                    **agreement(frame, criterion, settings["faithfulness.top"]),
                     "n_neurons": len(frame),
-                    "n_examples": facts["n_examples"],
+                    "n_examples": provenance["n_examples"],
                 }
             )
     return result
-
-
-if __name__ == "__main__":
-    table_command(__doc__, {"comparisons": "comparisons of every state and task"}, rows)

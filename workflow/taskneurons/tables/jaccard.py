@@ -1,16 +1,16 @@
 """The Jaccard overlap of the neurons of any two tasks, in percent, beside the level of chance."""
 
-import argparse
+from pathlib import Path
 from typing import Any
 
-from taskneurons.neuron_set import chance_jaccard, read_mask
-from taskneurons.tables.common import table_command
+from taskneurons.neurons.neuron_set import chance_jaccard, read_mask
+from taskneurons.tables.common import TableSettings
 
 
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(settings: TableSettings, *, masks: list[Path]) -> list[dict[str, Any]]:
     """One row an ordered pair of tasks."""
-    tasks = arguments.spec["tasks"]
-    masks = [(tasks[made["set"]]["name"], neurons) for neurons, made in map(read_mask, arguments.masks)]
+    tasks = settings.tasks
+    sets = [(tasks[mask["set"]]["name"], neurons) for neurons, mask in map(read_mask, masks)]
     return [
         {
             "task": first,
@@ -18,10 +18,6 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             "value": 100 * one.jaccard(other),
             "chance": 100.0 if first == second else 100 * chance_jaccard(len(one), len(other), sum(one.widths)),
         }
-        for first, one in masks
-        for second, other in masks
+        for first, one in sets
+        for second, other in sets
     ]
-
-
-if __name__ == "__main__":
-    table_command(__doc__, {"masks": "the mask of every task"}, rows)

@@ -1,17 +1,19 @@
 """Tables 2 and 7: every task zero-shot, with random neurons of the base model trained, and with its own trained."""
 
-import argparse
+from pathlib import Path
 from typing import Any
 
-from taskneurons.tables.common import Predictions, Published, method_row, read_predictions, table_command
+from taskneurons.tables.common import Predictions, Published, TableSettings, method_row, read_predictions
 
 METHODS = ("zero-shot", "train-random", "train-task")
 
 
-def by_method(arguments: argparse.Namespace) -> dict[str, list[Predictions]]:
+def by_method(
+    settings: TableSettings, base_predictions: list[Path], tuned_predictions: list[Path]
+) -> dict[str, list[Predictions]]:
     """The predictions of every task that a method's rows are made of."""
-    base = read_predictions(arguments.base, arguments.spec["tasks"])
-    tuned = read_predictions(arguments.tuned, arguments.spec["tasks"])
+    base = read_predictions(base_predictions, settings.tasks)
+    tuned = read_predictions(tuned_predictions, settings.tasks)
     return {method: base if method == "zero-shot" else tuned for method in METHODS}
 
 
@@ -20,20 +22,13 @@ def without_training(method: str, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "n_seeds": 0} if method == "zero-shot" else row
 
 
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(
+    settings: TableSettings, *, base_predictions: list[Path], tuned_predictions: list[Path], published: Path
+) -> list[dict[str, Any]]:
     """One row a method and task, in the paper's order."""
-    spec, published = arguments.spec, Published(arguments.published)
+    figures = Published(published)
     return [
-        without_training(method, method_row(one, method, one.method_conditions(method), spec, published))
-        for method, tasks in by_method(arguments).items()
+        without_training(method, method_row(one, method, one.method_conditions(method), settings, figures))
+        for method, tasks in by_method(settings, base_predictions, tuned_predictions).items()
         for one in tasks
     ]
-
-
-INPUTS = {
-    "base": "predictions of the base model on every task",
-    "tuned": "predictions of the tuned models on every task",
-}
-
-if __name__ == "__main__":
-    table_command(__doc__, {**INPUTS, "published": "the paper's figures (CSV)"}, rows)

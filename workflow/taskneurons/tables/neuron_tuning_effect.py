@@ -1,17 +1,12 @@
 """How much more training a task's own neurons brings than training as many random ones."""
 
-import argparse
+from pathlib import Path
 from typing import Any
 
-from taskneurons.tables.common import difference_row, read_predictions, table_command
+from taskneurons.tables.common import TableSettings, difference_row, read_predictions
 
 
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(settings: TableSettings, *, tuned_predictions: list[Path]) -> list[dict[str, Any]]:
     """One row a task, in points; positive where training the task's own neurons is better."""
-    spec = arguments.spec
-    tasks = read_predictions(arguments.tuned, spec["tasks"])
-    return [difference_row(one, [one.task], one.random_conditions(), spec) for one in tasks]
-
-
-if __name__ == "__main__":
-    table_command(__doc__, {"tuned": "predictions of the tuned models on every task"}, rows)
+    tasks = read_predictions(tuned_predictions, settings.tasks)
+    return [difference_row(one, [one.task], one.random_conditions(), settings) for one in tasks]

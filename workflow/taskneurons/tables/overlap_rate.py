@@ -4,7 +4,6 @@ The rate is the Jaccard index of the union of the training tasks' top p % and th
 Chance is that of two independent random sets as large as the actual unions.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskneurons.artifacts import read_frame
-from taskneurons.bootstrap import percentile_interval
-from taskneurons.errors import UserError
-from taskneurons.neuron_set import NeuronSet, best, chance_jaccard, ranking, union_of
-from taskneurons.tables.common import table_command
+from taskneurons.core.artifacts import read_frame
+from taskneurons.core.errors import UserError
+from taskneurons.neurons.neuron_set import NeuronSet, best, chance_jaccard, ranking, union_of
+from taskneurons.tables.common import TableSettings
+from taskneurons.tables.intervals import percentile_interval
 
 
 @dataclass
@@ -43,15 +42,15 @@ def read_models(score_paths: list[Path], replicate_paths: list[Path], scope: str
     """The models, told apart by their identity, in the order of the score files."""
     models: dict[str, Model] = {}
     for path, replicate_path in zip(score_paths, replicate_paths, strict=True):
-        frame, made = read_frame(path, "scores")
-        replicates, replicates_made = read_frame(replicate_path, "score replicates")
-        if [made[key] for key in ("model", "task")] != [replicates_made[key] for key in ("model", "task")]:
+        frame, provenance = read_frame(path, "scores")
+        replicates, replicates_provenance = read_frame(replicate_path, "score replicates")
+        if [provenance[key] for key in ("model", "task")] != [replicates_provenance[key] for key in ("model", "task")]:
             raise UserError(f"{path} and {replicate_path} are not of the same model and task")
-        widths = tuple(made["widths"])
+        widths = tuple(provenance["widths"])
         columns = [column for column in replicates.columns if column.startswith("replicate_")]
         scores = [frame["score"].to_numpy(), *(replicates[column].to_numpy() for column in columns)]
-        model = models.setdefault(made["model"], Model({}, widths))
-        model.ranks[made["task"]] = np.stack([ranking(one, widths, scope).astype("int32") for one in scores])
+        model = models.setdefault(provenance["model"], Model({}, widths))
+        model.ranks[provenance["task"]] = np.stack([ranking(one, widths, scope).astype("int32") for one in scores])
     return list(models.values())
 
 
@@ -68,21 +67,22 @@ def overlap(models: list[Model], group: dict[str, list[str]], percent: float, sc
     return {"value": float(value), "chance": float(np.mean(chances)), "replicates": np.array(replicates)}
 
 
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(
+    settings: TableSettings, *, scores: list[Path], score_replicates: list[Path], published: Path
+) -> list[dict[str, Any]]:
     """One row a group and proportion.
 
     Resampling repeats some examples and leaves others out, which adds noise of its own: replicates overlap less than
     the scores themselves do. So the interval is the replicates' spread about their mean, put around the value.
     """
-    spec = arguments.spec
-    published = pd.read_csv(arguments.published).set_index(["group", "proportion_pct"])["value"]
-    models = read_models(arguments.scores, arguments.bootstrap, spec["scope"])
+    figures = pd.read_csv(published).set_index(["group", "proportion_pct"])["value"]
+    models = read_models(scores, score_replicates, settings["selection.scope"])
     result = []
-    for name, group in spec["overlap"]["groups"].items():
-        for percent in spec["overlap"]["proportions"]:
-            cell = overlap(models, group, percent, spec["scope"])
+    for name, group in settings["overlap.groups"].items():
+        for percent in settings["overlap.proportions"]:
+            cell = overlap(models, group, percent, settings["selection.scope"])
             around = cell["replicates"] - cell["replicates"].mean() + cell["value"]
-            low, high = percentile_interval(np.clip(around, 0, 100), spec["tables"]["confidence"])
+            low, high = percentile_interval(np.clip(around, 0, 100), settings["tables.confidence"])
             result.append(
                 {
                     "group": name,
@@ -91,21 +91,9 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                     "chance": cell["chance"],
                     "ci_low": low,
                     "ci_high": high,
-                    "n_seeds": 0 if spec["model"] == "base" else len(models),
+                    "n_seeds": 0 if settings["attribution.model"] == "base" else len(models),
                     "n_draws": 0,
-                    "paper_llama": published.get((name, percent)),
+                    "paper_llama": figures.get((name, percent)),
                 }
             )
     return result
-
-
-if __name__ == "__main__":
-    table_command(
-        __doc__,
-        {
-            "scores": "the scores of every task",
-            "bootstrap": "the score replicates of every task",
-            "published": "the paper's figures (CSV)",
-        },
-        rows,
-    )

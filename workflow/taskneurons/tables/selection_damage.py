@@ -5,15 +5,15 @@ ROUGE-L (points). Own is the task whose neurons are off, family the other tasks 
 the mean over those tasks. Random sets belong to no task: their damage to a task is the mean over draws.
 """
 
-import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from taskneurons.artifacts import read_frame
-from taskneurons.bootstrap import mean_of_means_interval
-from taskneurons.tables.common import read_predictions, table_command
+from taskneurons.core.artifacts import read_frame
+from taskneurons.tables.common import TableSettings, read_predictions
+from taskneurons.tables.intervals import mean_of_means_interval
 
 Damages = dict[str, dict[tuple[str, float, str, str], np.ndarray]]
 
@@ -42,23 +42,26 @@ def related(own: str, tasks: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
     }
 
 
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(
+    settings: TableSettings, *, damage: list[Path], first_original_predictions: list[Path]
+) -> list[dict[str, Any]]:
     """One row a rule, k, masked task, relation and measure; a relation without tasks has none."""
-    spec = arguments.spec
-    tasks, settings = spec["tasks"], spec["tables"]
+    tasks = settings.tasks
     damages: Damages = {}
     sizes: dict[tuple[str, float, str], int] = {}
-    for path in arguments.damage:
-        frame, facts = read_frame(path, "damage")
-        damages[facts["task"]] = damages_of(frame)
+    for path in damage:
+        frame, provenance = read_frame(path, "damage")
+        damages[provenance["task"]] = damages_of(frame)
         first = frame.groupby(["rule", "k", "masked_task"])["n_neurons"].first()
         sizes |= {key: int(size) for key, size in first.items()}  # type: ignore[misc]
-    for one in read_predictions(arguments.predictions, tasks):
+    for one in read_predictions(first_original_predictions, tasks):
         # The plain top k % of the main job has been scored there already: on the same examples, cut to as many here.
-        limit = min(spec["cross_task_examples"], spec["scored_examples"])
+        limit = min(settings["evaluation.cross_task_examples"], settings["damage.scored_examples"])
         whole = one.scores("none")[0, :limit]
         for masked in tasks:
-            damages[one.task][spec["scope"], float(spec["k"]), masked, "score"] = whole - one.scores(masked)[0, :limit]
+            damages[one.task][settings["selection.scope"], float(settings["selection.k"]), masked, "score"] = (
+                whole - one.scores(masked)[0, :limit]
+            )
     keys = dict.fromkeys((rule, k, measure) for found in damages.values() for rule, k, _, measure in found)
     result = []
     for rule, k, measure in sorted(keys):
@@ -68,7 +71,9 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 if not members:
                     continue
                 groups = [damages[task][rule, k, name, measure] for task in members]
-                value, low, high = mean_of_means_interval(groups, settings["bootstrap"], settings["confidence"])
+                value, low, high = mean_of_means_interval(
+                    groups, settings["tables.bootstrap"], settings["tables.confidence"]
+                )
                 result.append(
                     {
                         "rule": rule,
@@ -85,9 +90,3 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                     }
                 )
     return result
-
-
-if __name__ == "__main__":
-    table_command(
-        __doc__, {"damage": "losses and scores of every task", "predictions": "predictions of the first original"}, rows
-    )

@@ -1,39 +1,33 @@
 """Figure 6: single tasks, each trained alone on a growing proportion of its own neurons."""
 
-import argparse
+from pathlib import Path
 from typing import Any
 
-from taskneurons.tables.common import Predictions, read_predictions, table_command, value_and_interval
+from taskneurons.config.settings import percent_text
+from taskneurons.tables.common import Predictions, TableSettings, read_predictions, value_and_interval
 
 
-def _row(one: Predictions, percent: float, condition: str, n_seeds: int, spec: dict[str, Any]) -> dict[str, Any]:
+def _row(one: Predictions, percent: float, condition: str, n_seeds: int, settings: TableSettings) -> dict[str, Any]:
     return {
         "task": one.shown["name"],
         "metric": one.shown["metric"],
         "proportion_pct": percent,
-        **value_and_interval(one.scores(condition), spec["tables"]),
+        **value_and_interval(one.scores(condition), settings),
         "n_seeds": n_seeds,
         "n_test": one.facts["n_test"],
     }
 
 
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(
+    settings: TableSettings, *, base_predictions: list[Path], proportion_predictions: list[Path]
+) -> list[dict[str, Any]]:
     """One row a task and proportion of its neurons, in percent; at 0 it is the base model (zero-shot)."""
-    spec = arguments.spec
-    base = {one.task: one for one in read_predictions(arguments.base, spec["tasks"])}
+    base = {one.task: one for one in read_predictions(base_predictions, settings.tasks)}
     result = []
-    for one in read_predictions(arguments.tuned, spec["tasks"]):
-        result.append(_row(base[one.task], 0.0, "none", 0, spec))
-        result += [_row(one, float(k), f"top{k:g}", one.n_seeds(), spec) for k in sorted(spec["percents"])]
+    for one in read_predictions(proportion_predictions, settings.tasks):
+        result.append(_row(base[one.task], 0.0, "none", 0, settings))
+        result += [
+            _row(one, float(k), f"top{percent_text(k)}", one.n_seeds(), settings)
+            for k in sorted(settings["neuron_tuning.proportions.percents"])
+        ]
     return result
-
-
-if __name__ == "__main__":
-    table_command(
-        __doc__,
-        {
-            "base": "predictions of the base model on the tasks",
-            "tuned": "predictions of the models tuned at each proportion",
-        },
-        rows,
-    )

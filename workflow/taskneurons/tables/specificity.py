@@ -5,17 +5,16 @@ question is whether a task suffers more from losing its own neurons than from lo
 say that it does; the other tasks are taken from its own family, and from the other families.
 """
 
-import argparse
+from pathlib import Path
 from typing import Any
 
-from taskneurons.tables.common import read_predictions, table_command, value_and_interval
+from taskneurons.tables.common import TableSettings, read_predictions, value_and_interval
 
 
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(settings: TableSettings, *, original_predictions: list[Path]) -> list[dict[str, Any]]:
     """One row a task and relation; a task without another one in its relation has none. All on the same examples."""
-    spec = arguments.spec
-    tasks = read_predictions(arguments.predictions, spec["tasks"])
-    limit = spec["cross_task_examples"]
+    tasks = read_predictions(original_predictions, settings.tasks)
+    limit = settings["evaluation.cross_task_examples"]
     result = []
     for one in tasks:
         own = one.scores(one.task)[:, :limit].mean(axis=0)
@@ -33,7 +32,7 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 {
                     "task": one.shown["name"],
                     "relation": relation,
-                    **value_and_interval(difference, spec["tables"]),
+                    **value_and_interval(difference, settings),
                     "n_seeds": one.n_seeds(),
                     "n_draws": 0,
                     "n_sets": len(others),
@@ -41,7 +40,3 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 }
             )
     return result
-
-
-if __name__ == "__main__":
-    table_command(__doc__, {"predictions": "predictions of the originals on every task"}, rows)

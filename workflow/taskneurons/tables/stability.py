@@ -4,25 +4,26 @@ Each pair of disjoint random subsets is scored by itself and its top k % selecte
 sets of k % share.
 """
 
-import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from taskneurons.artifacts import read_frame
-from taskneurons.neuron_set import chance_jaccard, top_share
-from taskneurons.tables.common import table_command
+from taskneurons.core.artifacts import read_frame
+from taskneurons.neurons.neuron_set import chance_jaccard, top_share
+from taskneurons.tables.common import TableSettings
 
 
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(settings: TableSettings, *, subset_scores: list[Path]) -> list[dict[str, Any]]:
     """One row a task and number of examples: mean, smallest and largest over the repeats, in percent."""
-    spec = arguments.spec
     result = []
-    for path in arguments.subsets:
-        frame, facts = read_frame(path, "subset scores")
-        widths = tuple(facts["widths"])
+    for path in subset_scores:
+        frame, provenance = read_frame(path, "subset scores")
+        widths = tuple(provenance["widths"])
         masks = {
-            tuple(name.split("_")): top_share(frame[name].to_numpy(), spec["k"], widths, spec["scope"])
+            tuple(name.split("_")): top_share(
+                frame[name].to_numpy(), settings["selection.k"], widths, settings["selection.scope"]
+            )
             for name in frame.columns.drop(["layer", "expert", "neuron"])
         }
         for size in dict.fromkeys(size for size, _, _ in masks):
@@ -34,7 +35,7 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             number = len(masks[size, "0", "a"])
             result.append(
                 {
-                    "task": spec["tasks"][facts["task"]]["name"],
+                    "task": settings.tasks[provenance["task"]]["name"],
                     "n_examples": int(size),
                     "value": float(np.mean(agreement)),
                     "smallest": min(agreement),
@@ -44,7 +45,3 @@ def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 }
             )
     return result
-
-
-if __name__ == "__main__":
-    table_command(__doc__, {"subsets": "the scores of subsets of every task's examples"}, rows)

@@ -1,0 +1,328 @@
+"""Reading and checking a run's config, before any work starts: all mistakes at once."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from taskneurons.checks.gguf import gguf_family
+from taskneurons.checks.messages import mistakes
+from taskneurons.config.settings import Config, ModelSource, PreparedTask, ResolvedSource, Sizes, Task, TokenBudget
+from taskneurons.core.errors import UserError
+from taskneurons.core.named import names
+from taskneurons.data.files import check_columns, file_columns, local_split, only_file
+from taskneurons.data.splits import SOURCE_SPLITS
+from taskneurons.data.suite.generator import SUITE
+from taskneurons.neurons.families import family
+
+PUBLISHED = Path(__file__).parents[2] / "published" / "deactivation.csv"
+RESERVED = ("base", "multitask", "none", "random")  # names of models and conditions, which no task may have
+
+
+@dataclass(frozen=True)
+class RunTask:
+    """A task with everything that its config entry leaves to the defaults.
+
+    Attributes:
+        shown: name, family, counterpart, metric: what only tables and figures use.
+        data: what its preparation needs.
+        sizes, tokens: its own, or those of all tasks.
+    """
+
+    shown: dict[str, str | None]
+    data: PreparedTask
+    sizes: Sizes
+    tokens: TokenBudget
+
+
+@dataclass(frozen=True)
+class Run:
+    """A checked config.
+
+    Attributes:
+        config: as it was given, with defaults; a relative model path is resolved.
+        tasks: key → task, in the config's order.
+        warnings: what is not wrong, but may surprise.
+    """
+
+    config: Config
+    tasks: dict[str, RunTask]
+    warnings: list[str]
+
+
+def checked_config(config: dict[str, Any], root: Path) -> Run:
+    """The config after every check that needs no work.
+
+    Args:
+        config: as Snakemake or a YAML reader gives it; it is not changed.
+        root: the project's folder, below which a relative path of a task file is looked up if it is not here.
+
+    Raises:
+        UserError: all things found wrong, a line each.
+    """
+    given = _as_json(config, root)
+    keys = list(given["tasks"]) if isinstance(given.get("tasks"), dict) else []
+    read, wrong = _read(given)
+    if read is None:
+        raise UserError("\n".join(wrong))
+    read = _resolved_model(read)
+    tasks: dict[str, RunTask] = {}
+    warnings: list[str] = []
+    for key, task in read.tasks.items():
+        try:
+            tasks[key] = _resolved_task(key, task, read)
+        except UserError as problem:
+            wrong.append(str(problem))
+            continue
+        if tasks[key].data.source.local is not None and tasks[key].data.source.splits is None:
+            warnings.append(f"tasks: {key}: one data file is split by the seed: 80 % train, 10 % validation, 10 % test")
+    wrong += [str(problem) for problem in _problems(read, tasks, keys)]
+    if wrong:
+        raise UserError("\n".join(dict.fromkeys(wrong)))
+    return Run(read, tasks, warnings)
+
+
+def _as_json(config: dict[str, Any], root: Path) -> dict[str, Any]:
+    """A deep copy with the task file read in; YAML's integer keys become strings, as JSON has them."""
+    try:
+        config = json.loads(json.dumps(config, allow_nan=False))
+    except ValueError as problem:
+        raise UserError(f"config: holds .nan or .inf, which no setting takes ({problem})") from problem
+    if isinstance(config.get("tasks"), str):
+        name = config["tasks"]
+        found = [path for path in (Path(name), root / name) if path.is_file()]
+        if not found:
+            raise UserError(f"config: tasks: the file {name} does not exist")
+        config["tasks"] = json.loads(json.dumps(yaml.safe_load(found[0].read_text())))
+    return config
+
+
+def _read(given: dict[str, Any]) -> tuple[Config | None, list[str]]:
+    """The typed config, without the entries that are wrong, and what is wrong; None where too little is left.
+
+    Entries that are wrong fall back on their defaults, so that the other checks can look at the rest.
+    """
+    found: dict[tuple[str | int, ...], str] = {}
+    while True:
+        try:
+            return Config.model_validate(given), list(found.values())
+        except ValidationError as problem:
+            new = mistakes(problem, given)
+        left = len(found)
+        found = new | found  # the first thing said about a place stays
+        removed = [_removed(given, where) for where in new]
+        if not any(removed) or len(found) == left:
+            return None, list(found.values())
+
+
+def _removed(given: Any, where: tuple[str | int, ...]) -> bool:
+    """Take the entry at a path out of the config, or a task that lacks something whole; whether there was any.
+
+    In place of a model that is wrong comes one that the other checks pass by.
+    """
+    if where and where[0] == "model":
+        given["model"] = {"name": "model", "source": {"hub": "model", "revision": "main"}}
+        return True
+    if where and where[0] == "tasks" and len(where) > 1:
+        return isinstance(given["tasks"], dict) and given["tasks"].pop(str(where[1]), None) is not None
+    path = [part for part in where if isinstance(part, str)]
+    for part in path[:-1]:
+        given = given.get(part) if isinstance(given, dict) else None
+    return bool(path) and isinstance(given, dict) and given.pop(path[-1], None) is not None
+
+
+def _resolved_model(config: Config) -> Config:
+    """The config with the model's path below the data root, or with `weights` in place of its source."""
+    model = config.model
+    if config.weights is not None:
+        name = f"{model.name} (GGUF)"  # a quantised copy is another model
+        model = model.model_copy(update={"source": ModelSource(gguf=config.weights), "name": name})
+    elif model.source.path is not None:
+        path = str(Path(config.data_root or ".", model.source.path))
+        model = model.model_copy(update={"source": ModelSource(path=path)})
+    return config.model_copy(update={"model": model})
+
+
+def _resolved_task(key: str, task: Task, config: Config) -> RunTask:
+    where = f"config: tasks: {key}"
+    if key in RESERVED or key.startswith("multitask"):
+        raise UserError(f"{where}: a task may not be called so: the workflow uses {', '.join(RESERVED)} itself")
+    metric = task.metric or ("accuracy" if task.labels else "rougeL")
+    source = resolved_source(where, task, config.data_root)
+    data = PreparedTask(source=source, prompt=task.prompt, target=task.target, metric=metric, labels=task.labels)
+    _check_data(where, data)
+    shown = {
+        "name": task.name or key,
+        "family": task.family,
+        "counterpart": task.counterpart,
+        "metric": metric,
+    }
+    return RunTask(shown, data, task.sizes or config.data.sizes, task.tokens or config.data.tokens)
+
+
+def resolved_source(where: str, task: Task, data_root: str | None) -> ResolvedSource:
+    """The one place where a task's data come from: the suite, the hub, or a local folder or file.
+
+    A local one is taken where there is no other source, and where a data root is given; its path is relative to that
+    root.
+
+    Raises:
+        UserError: a data root is given, but the task has no local source.
+    """
+    source = task.source
+    if source.suite is not None:
+        return ResolvedSource(suite=source.suite)
+    if source.local is not None and (data_root is not None or source.hub is None):
+        path = str(Path(data_root or ".") / source.local.path)
+        splits = None if only_file(path) else source.local.splits.model_dump()
+        return ResolvedSource(local=path, splits=splits, references=source.local.references)
+    hub = source.hub
+    assert hub is not None
+    if data_root is not None:
+        raise UserError(f"{where}: source: has no local entry, but data_root is {data_root!r}")
+    return ResolvedSource(
+        hub=hub.id,
+        config=hub.config,
+        revision=hub.revision,
+        splits=hub.splits.model_dump(),
+        references=hub.references,
+    )
+
+
+def _check_data(where: str, data: PreparedTask) -> None:
+    source = data.source
+    if source.suite is not None:
+        suite_task = SUITE.get(source.suite)
+        if suite_task is None:
+            raise UserError(f"{where}: source: the suite has no task {source.suite!r}; it has {', '.join(SUITE)}")
+        check_columns([*suite_task.columns, suite_task.answer], data.columns, f"{where}: the suite's task")
+    if source.local is not None:
+        for split in SOURCE_SPLITS["test"]:
+            try:
+                file = local_split(source.local, source.splits, split)
+                present = file_columns(file)
+            except UserError as problem:
+                raise UserError(f"{where}: {problem}") from problem
+            if present is not None:
+                check_columns(present, data.columns, f"{where}: {file}")
+
+
+def _problems(config: Config, tasks: dict[str, RunTask], keys: list[str]) -> Iterator[str]:
+    """What is wrong with the config as a whole, one sentence each; `keys` are those of all tasks, right or wrong."""
+    try:
+        _check_model(config)
+    except UserError as problem:
+        yield str(problem)
+    yield from _problems_of_names(tasks)
+    yield from _problems_of_choices(config, keys)
+    yield from _problems_of_trainings(config, tasks)
+    yield from _problems_of_rules(config)
+
+
+def _check_model(config: Config) -> None:
+    source = config.model.source
+    if source.path is not None:
+        file = Path(source.path) / "config.json"
+        if not file.is_file():
+            raise UserError(
+                f"config: model: source: path: {source.path} holds no config.json "
+                "(a relative path is looked up in the folder of --config data_root=FOLDER, without it from here)"
+            )
+        name = str(json.loads(file.read_text()).get("model_type"))
+    elif source.gguf is not None:
+        name = gguf_family(Path(source.gguf))
+    else:
+        return  # the embedded one is a Llama; on the hub the import step looks before it downloads the weights
+    if family(name).experts and config.neuron_tuning is not None:
+        raise UserError(
+            f"config: neuron_tuning: is not available for mixtures of experts ({name}): set neuron_tuning: null"
+        )
+
+
+def _problems_of_names(tasks: dict[str, RunTask]) -> Iterator[str]:
+    """Tables and figures tell tasks apart by name, and find published figures by counterpart."""
+    with PUBLISHED.open() as file:
+        published = {row["task"] for row in csv.DictReader(file)}
+    seen: dict[str | None, str] = {}
+    for key, task in tasks.items():
+        name, counterpart = task.shown["name"], task.shown["counterpart"]
+        if other := seen.get(name):
+            yield f"config: tasks: {other} and {key} have the same name, {name!r}"
+        seen[name] = key
+        if counterpart is not None and counterpart not in published:
+            yield (
+                f"config: tasks: {key}: counterpart: the paper has no task {counterpart!r}; it has "
+                f"{', '.join(sorted(published))}; write null for none"
+            )
+
+
+def _problems_of_choices(config: Config, keys: list[str]) -> Iterator[str]:
+    chosen: list[tuple[str, list[str]]] = [("faithfulness: tasks", some_tasks(config, config.faithfulness.tasks))]
+    if config.neuron_tuning is not None:
+        proportions = some_tasks(config, config.neuron_tuning.proportions.tasks)
+        chosen.append(("neuron_tuning: proportions: tasks", proportions))
+    for name, group in config.overlap.groups.items():
+        chosen += [(f"overlap: groups: {name}: train", group.train), (f"overlap: groups: {name}: test", group.test)]
+    for where, tasks in chosen:
+        for task in tasks:
+            if task not in keys:
+                yield f"config: {where}: there is no task {task!r}; there are {', '.join(keys)}"
+
+
+def _problems_of_trainings(config: Config, tasks: dict[str, RunTask]) -> Iterator[str]:
+    trainings = {"training": config.training}
+    if config.neuron_tuning is not None:
+        trainings["neuron_tuning: training"] = config.neuron_tuning.training  # type: ignore[assignment]
+    for where, training in trainings.items():
+        if training.patience and not training.validation:
+            yield (
+                f"config: {where}: patience: {training.patience} epochs without a better validation loss cannot be "
+                "seen with validation: 0; say on how many validation examples a task the loss is measured"
+            )
+        for key, task in tasks.items():
+            if training.validation > task.sizes.validation:
+                yield (
+                    f"config: {where}: validation: {training.validation} is more than the {task.sizes.validation} "
+                    f"validation examples of {key} (data.sizes)"
+                )
+
+
+def _problems_of_rules(config: Config) -> Iterator[str]:
+    rules, known = config.damage.rules, names("selection.rules")
+    for rule in rules:
+        if rule != "random" and rule not in known:
+            yield f"config: damage: rules: there is no rule {rule!r}; there are {', '.join([*known, 'random'])}"
+    if set(rules) <= {"random"}:
+        yield "config: damage: rules: give at least one rule beside random, to be compared with it"
+    for rule, percents in config.damage.scored.items():
+        for k in percents:
+            if k not in rules.get(rule, []):
+                yield f"config: damage: scored: {rule} {k:g} is not among damage.rules: add it there too"
+
+
+def some_tasks(config: Config, chosen: str | list[str]) -> list[str]:
+    """The keys of the tasks that a setting chooses: a list, or "all"."""
+    return list(config.tasks) if isinstance(chosen, str) else chosen
+
+
+def needed_sizes(task: RunTask, split: str) -> dict[str, int]:
+    """The size of a split and, for a hub or local source, of those that are filled before it."""
+    sizes = task.sizes.model_dump()
+    if task.data.source.suite is not None:
+        return {split: sizes[split]}
+    order = list(SOURCE_SPLITS)
+    return {name: sizes[name] for name in order[: order.index(split) + 1]}
+
+
+def data_of(task: RunTask, split: str) -> PreparedTask:
+    """What the preparation of one split needs of a task: of the source's splits only those that it reads."""
+    source = task.data.source
+    if source.splits is not None:
+        splits = {name: source.splits[name] for name in SOURCE_SPLITS[split]}
+        source = source.model_copy(update={"splits": splits})
+    return task.data.model_copy(update={"source": source})

@@ -1,0 +1,641 @@
+"""Every key of the config: its type, its default, its bounds, and what it means.
+
+This is the one source: the check of a config, its messages, the JSON schema for editors (`workflow/schemas/`) and the
+reference page `docs/configuration.md` are made of these classes. Defaults suit a real model; `config.yaml` holds the
+values of the embedded suite. The text below a key is its documentation.
+
+The classes without "section" in their names are parts that a step takes as they are; the sections of the config add
+what only the workflow needs, such as seeds, of which each job gets one.
+"""
+
+from string import Formatter
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+TaskKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+RuleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Percent = Annotated[float, Field(gt=0, le=100)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Seeds = Annotated[list[CountOrNone], Field(min_length=1)]
+Percents = Annotated[list[Percent], Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """Settings with known keys only, which nothing changes afterwards."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class StepSettings(Settings):
+    """What a step's result depends on besides its files; a step adds its own."""
+
+    step: str = ""
+    """The step's name."""
+    code: dict[str, Any] = {}
+    """The identity of the code that it runs."""
+
+    def spec(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it: what artifacts say of the step that made them."""
+        return self.model_dump(mode="json")
+
+
+# ---- compute ----
+
+
+class DeviceSettings(Settings):
+    """Where and how precisely a step computes."""
+
+    device: str = "auto"
+    """As compute.device."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """As compute.dtype."""
+    weights: Literal["float32", "compute"] = "float32"
+    """The dtype in which the weights are held: float32, or that of the computation."""
+    threads: Count = 1
+    """Compute threads."""
+
+
+class ComputeSection(Settings):
+    """Devices, precision and threads."""
+
+    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|spread|cuda(:\d+)?)$")] = "auto"
+    """auto (CUDA where there is one), cpu, cuda, cuda:0, …, or spread (the layers over all CUDA devices)"""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the computation: float32, bfloat16, float16, or auto (bfloat16 where the device has matrix units for it)"""
+    frozen_weights: Literal["float32", "compute"] = "float32"
+    """The dtype of weights that are not trained: float32, or compute (that of the computation)"""
+    training_threads: Count = 2
+    """Compute threads of a training of the whole model; never taken from --cores"""
+    tuning_threads: Count = 2
+    """Compute threads of neuron tuning, of which several can run at once"""
+    inference_threads: Count = 2
+    """Compute threads of scoring and evaluation, of which several can run at once"""
+    training_batch_tokens: Count = 16384
+    """The most tokens in one pass of a training, padding counted; a batch with more is split"""
+    gradient_checkpointing: bool = False
+    """Less memory in training, for more time"""
+
+
+# ---- training ----
+
+
+class Optimisation(Settings):
+    """How a training goes: AdamW over shuffled batches."""
+
+    epochs: Count = 2
+    """How often the training sees every example"""
+    batch_size: Count = 16
+    """Examples in a batch"""
+    learning_rate: Positive = 1e-4
+    """Its peak"""
+    warmup: Share = 0.05
+    """Share of the steps in which the learning rate rises"""
+    schedule: Literal["linear", "constant"] = "linear"
+    """After the warm-up: linear (down to zero) or constant"""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW's"""
+    max_gradient_norm: Positive = 1.0
+    """Gradients with a larger norm are scaled down to it"""
+
+
+class WatchedOptimisation(Optimisation):
+    """A training that may look at validation examples."""
+
+    validation: CountOrNone = 0
+    """Validation examples a task whose loss is measured after each epoch"""
+    patience: CountOrNone = 0
+    """Stop after so many epochs without a better one and go back to the best; 0: never"""
+
+
+class LoopSettings(WatchedOptimisation):
+    """What the training loop takes."""
+
+    batch_tokens: Count = 16384
+    """As compute.training_batch_tokens."""
+    gradient_checkpointing: bool = False
+    """As compute.gradient_checkpointing."""
+
+
+class TrainingSection(WatchedOptimisation):
+    """The multi-task fine-tuning that makes the "original" model."""
+
+    seeds: Seeds = [0]
+    """One model for each seed"""
+
+
+# ---- model ----
+
+
+class Architecture(Settings):
+    """Keys of transformers' LlamaConfig."""
+
+    hidden_size: Count = 128
+    """Width of the residual stream"""
+    intermediate_size: Count = 512
+    """Neurons a layer"""
+    num_hidden_layers: Count = 4
+    """Layers"""
+    num_attention_heads: Count = 4
+    """Heads a layer; a head's width must be an even whole number"""
+    max_position_embeddings: Count = 256
+    """The longest text, in tokens"""
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "Architecture":
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of twice num_attention_heads "
+                f"({self.num_attention_heads}): a head's width must be an even whole number"
+            )
+        return self
+
+
+class Pretraining(Settings):
+    """A small Llama that the workflow pre-trains itself, on plain text of the embedded suite."""
+
+    documents_per_task: Count = 1600
+    """Plain-text documents a task in the pre-training text"""
+    vocabulary: Annotated[int, Field(ge=300)] = 1280
+    """At most so many tokens of the byte-level BPE tokenizer"""
+    architecture: Architecture = Architecture()
+    """The model's sizes"""
+    training: Optimisation = Optimisation(epochs=3, batch_size=8, learning_rate=2e-3)
+    """The pre-training"""
+
+
+class ModelSource(Settings):
+    """Where the base model comes from: exactly one of pretrain, hub (with revision), path and gguf."""
+
+    pretrain: Pretraining | None = None
+    """Pre-train a small Llama on the suite's text"""
+    hub: Text | None = None
+    """An id on the Hugging Face hub"""
+    revision: Text | None = None
+    """The hub's branch, tag or commit"""
+    trust_remote_code: bool = False
+    """Let the hub's model run code of its own"""
+    path: Text | None = None
+    """A local model folder, relative to data_root, or to where snakemake runs"""
+    gguf: Text | None = None
+    """A GGUF file, dequantised once"""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "ModelSource":
+        given = [key for key in ("pretrain", "hub", "path", "gguf") if getattr(self, key) is not None]
+        alone = given != ["hub"] and (self.revision is not None or self.trust_remote_code)
+        if len(given) != 1 or alone or (given == ["hub"] and self.revision is None):
+            raise ValueError(
+                "give exactly one of pretrain (as in config.yaml), hub with revision, path, or gguf; it has "
+                f"{', '.join(sorted(self.model_fields_set)) or 'none'}. A config without `tasks` is merged into "
+                "config.yaml, whose source is pretrain: give your own tasks, and config.yaml is left out"
+            )
+        return self
+
+
+class ModelSection(Settings):
+    """The model."""
+
+    name: Text
+    """As tables show it"""
+    source: ModelSource
+    """Where it comes from"""
+
+
+# ---- tasks and data ----
+
+
+class Sizes(Settings):
+    """Examples of each split."""
+
+    train: Count = 2000
+    """Examples that trainings learn from"""
+    attribution: Count = 100
+    """Examples that neurons are scored on; no training sees them"""
+    validation: Count = 100
+    """Examples whose loss a training may watch"""
+    test: Count = 200
+    """Examples that models are tested on"""
+
+
+class TokenBudget(Settings):
+    """The most tokens of a prompt and of a target (end of text not counted)."""
+
+    prompt: Count = 256
+    """Of a prompt; one with more loses what stands before its closing words"""
+    target: Count = 64
+    """Of a target; one with more loses its end"""
+
+
+class DataSection(Settings):
+    """How much of the data is taken."""
+
+    sizes: Sizes = Sizes()
+    """Examples a task; a task may have its own; data with fewer give what they have, with a warning"""
+    tokens: TokenBudget = TokenBudget()
+    """Token budgets; a task may have its own"""
+
+
+class Splits(Settings):
+    """The source's names of the splits."""
+
+    train: Text = "train"
+    """Training and attribution examples come from it"""
+    validation: Text = "validation"
+    """Attribution examples too, where train has too few"""
+    test: Text = "test"
+    """Test examples"""
+
+
+class Hub(Settings):
+    """A data set on the Hugging Face hub."""
+
+    id: Text
+    """Its id"""
+    config: Text | None = None
+    """Its configuration, where it has several"""
+    revision: Text
+    """Branch, tag or commit"""
+    splits: Splits = Splits()
+    """Its names of the splits; slices as in train[:80%] are allowed"""
+    references: Text | None = None
+    """The column with all right answers (a list), for generation"""
+
+
+class Local(Settings):
+    """A local folder with one file a split, or one data file alone."""
+
+    path: Text
+    """A folder with <split>.parquet, .json, .jsonl or .csv, or one such file, which is split 80 : 10 : 10 by the seed;
+    relative to data_root, or to where snakemake runs"""
+    splits: Splits = Splits()
+    """The files' names without their endings"""
+    references: Text | None = None
+    """The column with all right answers (a list), for generation"""
+
+
+class TaskSource(Settings):
+    """Where a task's data come from: suite, or hub and/or local (which is taken with data_root, or without hub)."""
+
+    suite: Text | None = None
+    """A task of the embedded suite"""
+    hub: Hub | None = None
+    """A data set on the hub"""
+    local: Local | None = None
+    """A local copy"""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "TaskSource":
+        if not self.model_fields_set:
+            raise ValueError("is empty; give suite, hub or local")
+        if self.suite is not None and len(self.model_fields_set) > 1:
+            raise ValueError("give either suite, or hub and local")
+        return self
+
+
+class Task(Settings):
+    """A task: its data, its prompt, its answers."""
+
+    name: Text | None = None
+    """As tables show it; without one, the task's key"""
+    family: Text
+    """Tasks of one family are expected to share neurons"""
+    counterpart: Text | None = None
+    """The paper's task whose published figures stand beside it"""
+    source: TaskSource
+    """Where its data come from"""
+    prompt: Text
+    """A template of the source's columns, as in "Review: {text}\\nOpinion:" """
+    target: Text
+    """The column of the answer"""
+    labels: dict[str, Text] | None = None
+    """Classification: value of the target column → label word"""
+    metric: Literal["accuracy", "rougeL"] | None = None
+    """Without one: accuracy where there are labels, else rougeL"""
+    sizes: Sizes | None = None
+    """Its own data.sizes"""
+    tokens: TokenBudget | None = None
+    """Its own data.tokens"""
+
+    @field_validator("prompt")
+    @classmethod
+    def _is_a_template(cls, prompt: str) -> str:
+        try:
+            list(Formatter().parse(prompt))
+        except ValueError as problem:
+            raise ValueError(f"{prompt!r} is no template: {problem}") from problem
+        if prompt != prompt.rstrip():
+            raise ValueError("ends in white space; the target follows after one space anyway")
+        return prompt
+
+    @field_validator("labels")
+    @classmethod
+    def _words_differ(cls, labels: dict[str, str] | None) -> dict[str, str] | None:
+        if labels is not None and len(labels) < 2:
+            raise ValueError("a classification task has at least two labels")
+        if labels is not None and len(set(labels.values())) < len(labels):
+            raise ValueError("two labels have the same word")
+        return labels
+
+    @model_validator(mode="after")
+    def _metric_fits(self) -> "Task":
+        if self.metric is not None and (self.metric == "accuracy") != (self.labels is not None):
+            raise ValueError(f"metric {self.metric!r} {'takes no' if self.labels else 'needs'} labels")
+        return self
+
+
+class ResolvedSource(Settings):
+    """The one place where a task's data come from: suite, hub or local."""
+
+    suite: str | None = None
+    """A task of the suite."""
+    hub: str | None = None
+    """A data set's id."""
+    config: str | None = None
+    """Its configuration."""
+    revision: str | None = None
+    """Its revision."""
+    local: str | None = None
+    """A folder with a file for each split, or a file with all examples."""
+    splits: dict[str, str] | None = None
+    """Our name of a split → the source's; None of the suite, and of one file that is split by the seed."""
+    references: str | None = None
+    """The column with all right answers."""
+
+
+class PreparedTask(Settings):
+    """What the preparation of a task's data needs of its config entry: nothing that is only shown."""
+
+    source: ResolvedSource
+    """Where its data come from."""
+    prompt: str
+    """As in the config."""
+    target: str
+    """As in the config."""
+    metric: Literal["accuracy", "rougeL"]
+    """As in the config, or what follows from the labels."""
+    labels: dict[str, str] | None
+    """As in the config."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The source columns that the task reads: its prompt's, its target and its references."""
+        fields = [field for _, field, _, _ in Formatter().parse(self.prompt) if field is not None]
+        references = self.source.references
+        return list(dict.fromkeys([*fields, self.target, *([references] if references else [])]))
+
+
+# ---- attribution and selection ----
+
+
+class Passes(Settings):
+    """How many examples go through the model at once."""
+
+    batch_size: Count = 16
+    """The most samples in a batch"""
+    batch_tokens: Count = 4096
+    """The most tokens in a batch, padding counted; bounds the memory on a CPU"""
+
+
+class Scoring(Passes):
+    """What the score is."""
+
+    aggregation: Literal["sample", "token", "total"] = "sample"
+    """sample: |sum over a sample's tokens|, mean over samples; token: |.| at each; total: |sum of all|"""
+    loss: Literal["mean", "sum"] = "mean"
+    """Over a sample's target tokens: mean or sum"""
+
+
+class TaskScoring(Scoring):
+    """How a task's scores are made."""
+
+    shards: Count = 1
+    """Jobs among which each task's samples are split"""
+    bootstrap: CountOrNone = 100
+    """Replicates over attribution examples, for the overlap's intervals"""
+
+
+class AttributionSection(TaskScoring):
+    """The scores."""
+
+    model: Literal["multitask", "base"] = "multitask"
+    """Whose scores choose the neurons to switch off: multitask (the model itself) or base"""
+
+
+class SelectionSection(Settings):
+    """Which neurons are a task's own, and their random control."""
+
+    k: Percent = 10
+    """Percent of all neurons that are a task's own"""
+    scope: Literal["global", "per-layer"] = "global"
+    """global: the top k % of all layers together; per-layer: of each layer"""
+    random_draws: Count = 3
+    """Random sets of the same number"""
+    random_scope: Literal["global", "per-layer"] = "global"
+    """Matched in number over all layers together (global) or in each layer (per-layer)"""
+    core_share: Percent = 100
+    """Percent of the tasks in whose top k a neuron must be to belong to the shared core"""
+
+
+class Subsets(Settings):
+    """Disjoint sets of examples by which the stability of the scores is judged."""
+
+    sizes: Annotated[list[Count], Field(min_length=1)] = [2, 4, 8, 16, 32]
+    """Examples in each set; a size over half of a task's examples is left out"""
+    repeats: Count = 5
+    """Pairs of sets of each size"""
+
+
+class StabilitySection(Subsets):
+    """Agreement of the top selection.k from disjoint sets of attribution examples."""
+
+    enough: Percent = 80
+    """Percent of agreement (Jaccard) that the report calls enough"""
+
+
+# ---- deactivation ----
+
+
+class DamageExamples(Settings):
+    """On what the damage is measured."""
+
+    examples: Count = 8
+    """Test examples a task for the rise of the target tokens' loss"""
+    scored: dict[RuleName, Percents] = {"contrastive": [10]}
+    """Of these sets accuracy or ROUGE-L is measured too; of the task's own top selection.k it is anyway"""
+    scored_examples: Count = 12
+    """Test examples a task for that"""
+
+
+class DamageSection(DamageExamples):
+    """What is lost when sets by several rules are switched off."""
+
+    rules: dict[RuleName, Percents] = {"global": [3, 10], "contrastive": [3, 10], "random": [3, 10]}
+    """Rule (a file of `workflow/taskneurons/selection/rules/`, or random: as many as the top k) → its k, in percent"""
+
+
+class Sampling(Settings):
+    """How the criteria are held against exact effects."""
+
+    examples: Count = 8
+    """Attribution examples a task"""
+    neurons: Count = 100
+    """About so many random neurons, equally many from each of"""
+    layers: Count = 6
+    """so many layers, spread evenly from bottom to top"""
+    steps: Count = 8
+    """Of the integrated gradients"""
+
+
+class FaithfulnessSection(Sampling):
+    """How well the criteria tell the exact effect of switching off single neurons."""
+
+    tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1)] = "all"
+    """all, or a list of tasks"""
+    top: Percent = 10
+    """Percent of the sampled neurons that count as the truly most important"""
+
+
+# ---- neuron tuning ----
+
+
+class Proportions(Settings):
+    """Single tasks trained alone on growing proportions of their own neurons (Figure 6)."""
+
+    tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1)] = "all"
+    """all, or a list of tasks"""
+    percents: Percents = [1, 10, 100]
+    """Of all neurons, those with the highest scores"""
+    seeds: Seeds = [0]
+    """One training for each seed"""
+
+
+class TuningTraining(WatchedOptimisation):
+    """The trainings of neuron tuning."""
+
+    seeds: Seeds = [0]
+    """One training of each set for each seed"""
+    epochs: Count = 1
+    """How often the training sees every example"""
+    batch_size: Count = 8
+    """Examples in a batch"""
+    learning_rate: Positive = 1e-3
+    """Its peak"""
+
+
+class NeuronTuningSection(Settings):
+    """A task's own neurons of the base model, and random ones, trained on its data (Tables 2 and 7)."""
+
+    random_draws: Count = 1
+    """Random sets of the same number"""
+    cross_training: bool = False
+    """Every task's neurons on every other task's data too: the other reading of Figure 5"""
+    proportions: Proportions = Proportions()
+    """Figure 6"""
+    training: TuningTraining = TuningTraining()
+    """The training of each set"""
+
+
+# ---- evaluation and tables ----
+
+
+class Evaluation(Settings):
+    """How predictions are made."""
+
+    batch_size: Count = 50
+    """The most examples in a batch"""
+    label_score: Literal["sum", "mean"] = "sum"
+    """Log-probability of a label's tokens: sum or mean"""
+
+
+class EvaluationSection(Evaluation):
+    """How models are tested."""
+
+    cross_task_examples: Count = 50
+    """Test examples a task on which other tasks' neurons are switched off or were trained"""
+
+
+class Group(Settings):
+    """Training tasks against test tasks."""
+
+    train: Annotated[list[TaskKey], Field(min_length=1)]
+    """The training tasks"""
+    test: Annotated[list[TaskKey], Field(min_length=1)]
+    """The test tasks"""
+
+    @model_validator(mode="after")
+    def _no_task_on_both_sides(self) -> "Group":
+        if both := set(self.train) & set(self.test):
+            raise ValueError(f"{', '.join(sorted(both))} is in both train and test")
+        return self
+
+
+class OverlapSection(Settings):
+    """The overlap rate (Table 8)."""
+
+    proportions: Percents = [10, 30, 50, 70, 100]
+    """Of all neurons, each task's best"""
+    groups: dict[Text, Group] = {}
+    """Name → training tasks and test tasks"""
+
+
+class TablesSection(Settings):
+    """The intervals of the tables."""
+
+    bootstrap: Count = 1000
+    """Replicates over test examples"""
+    confidence: Annotated[float, Field(gt=0, lt=100)] = 95
+    """Percent"""
+
+
+class Config(Settings):
+    """A run."""
+
+    run: Name
+    """Everything goes to results/<run>/"""
+    seed: CountOrNone = 0
+    """Of the generated or shuffled data, of the bootstrap over attribution examples and of the random neuron sets"""
+    data_root: Text | None = None
+    """Where local data folders and model folders are looked up, if they are not absolute"""
+    weights: Text | None = None
+    """A GGUF file that replaces model.source (for --config)"""
+    compute: ComputeSection = ComputeSection()
+    """Devices, precision, threads"""
+    model: ModelSection
+    """The model"""
+    training: TrainingSection = TrainingSection()
+    """The multi-task fine-tuning that makes the "original" model"""
+    data: DataSection = DataSection()
+    """How much of the data is taken"""
+    attribution: AttributionSection = AttributionSection()
+    """The scores"""
+    selection: SelectionSection = SelectionSection()
+    """Which neurons are a task's own, and their random control"""
+    damage: DamageSection = DamageSection()
+    """What is lost when sets by several rules are switched off"""
+    faithfulness: FaithfulnessSection = FaithfulnessSection()
+    """How well the criteria tell the exact effect of switching off single neurons"""
+    stability: StabilitySection = StabilitySection()
+    """Agreement of the top selection.k from disjoint sets of attribution examples"""
+    neuron_tuning: NeuronTuningSection | None = NeuronTuningSection()
+    """Neurons of the base model trained alone; null to do without (mixtures of experts have to)"""
+    evaluation: EvaluationSection = EvaluationSection()
+    """How models are tested"""
+    overlap: OverlapSection = OverlapSection()
+    """The overlap rate (Table 8); without groups it is left out"""
+    tables: TablesSection = TablesSection()
+    """The intervals of the tables"""
+    tasks: Annotated[dict[TaskKey, Task], Field(min_length=1)]
+    """Key → task; or a file of such entries"""
+
+
+def percent_text(k: float) -> str:
+    """A percentage as file names and conditions show it: never in scientific notation, no needless zeros."""
+    return f"{k:.12f}".rstrip("0").rstrip(".")

@@ -1,0 +1,105 @@
+"""The runner of all steps: it turns a rule's job into a call, and owns the log, the clock and the errors.
+
+A step is a module of the library with a function `main(settings, *, …)`: `settings` has a type derived from
+`StepSettings`, and each keyword is a file (`Path`) or files (`list[Path]`) that the step reads or writes. A job is two
+JSON texts: the spec (the step's name, the identity of its code, its settings) and its files by keyword.
+"""
+
+import argparse
+import errno
+import gc
+import inspect
+import json
+import logging
+import resource
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import psutil
+from pydantic import TypeAdapter
+
+from taskneurons.core.artifacts import write_json
+from taskneurons.core.errors import UserError
+from taskneurons.core.machine import commit, machine
+
+
+def call(spec: dict[str, Any], files: dict[str, Any]) -> None:
+    """Call the step that a spec names.
+
+    Raises:
+        pydantic.ValidationError: the settings or the files do not fit the step's signature.
+    """
+    step = import_module(f"taskneurons.{spec['step']}").main
+    types = get_type_hints(step)
+    others = inspect.getfullargspec(step).varkw  # as in `**inputs: list[Path]`
+    if unknown := set(files) - set(types) if others is None else set():
+        raise TypeError(f"{spec['step']} takes no {', '.join(sorted(unknown))}")
+    types_of_files = {name: types[name if name in types else str(others)] for name in files}
+    paths = {name: TypeAdapter(types_of_files[name]).validate_python(value) for name, value in files.items()}
+    step(TypeAdapter(types["settings"]).validate_json(json.dumps(spec)), **paths)
+
+
+def main(options: list[str]) -> None:
+    """Run a job; end with exit status 1 and one clear message when it fails."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("spec", type=json.loads, help="the step, its code and its settings (JSON)")
+    parser.add_argument("files", type=json.loads, help="the step's files by keyword (JSON)")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        help="also write the messages, and the traceback of an error, to this file; wall and CPU time (s), peak memory "
+        "(MiB), the commit and the machine go to a file beside it that ends in .stats.json",
+    )
+    arguments = parser.parse_args(options)
+    # What was imported stays to the end: the search for garbage need not look at it, which takes 0.7 s at the exit.
+    gc.freeze()
+    _start_logging(arguments.log)
+    try:
+        call(arguments.spec, arguments.files)
+    except UserError as problem:
+        sys.exit(_report(f"Error: {problem}"))
+    except Exception as problem:
+        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+            sys.exit(_report(f"Error: the disk is full ({problem}): make room and run again; nothing was half-written"))
+        logging.exception("the step failed")
+        raise SystemExit(1) from None
+    if arguments.log:
+        _write_stats(arguments.log.with_suffix(".stats.json"), time.time() - psutil.Process().create_time())
+
+
+def _start_logging(path: Path | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w"))
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=handlers,
+        force=True,  # a library may have set up handlers of its own while it was imported
+    )
+    # Third-party chatter (HTTP requests, kernel choices) is not news to the person who watches.
+    for name in ("httpx", "httpx2", "datasets", "fsspec", "matplotlib", "absl", "filelock"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _report(message: str) -> int:
+    logging.error(message)
+    return 1
+
+
+def _write_stats(path: Path, seconds: float) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    stats: dict[str, Any] = {
+        "wall_seconds": round(seconds, 2),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
+        # ru_maxrss counts KiB on Linux, bytes on macOS
+        "peak_memory_mib": round(used.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)),
+        "commit": commit(),
+        "machine": machine(),
+    }
+    write_json(path, stats)

@@ -1,0 +1,14 @@
+"""What a task's prompt template says: which columns it reads, and how it ends."""
+
+from string import Formatter
+
+
+def template_fields(template: str) -> list[str]:
+    """The columns that a prompt template names, e.g. ["premise", "hypothesis"]."""
+    return [field for _, field, _, _ in Formatter().parse(template) if field is not None]
+
+
+def closing_words(template: str) -> str:
+    """The fixed text behind the template's last column, which truncation never cuts (e.g. "\\nAnswer:")."""
+    text, field, _, _ = list(Formatter().parse(template))[-1]
+    return text if field is None else ""

@@ -1,0 +1,60 @@
+"""Greedy generation in left-padded batches, and ROUGE-L."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from rouge_score.rouge_scorer import RougeScorer
+
+from taskneurons.data.batches import by_length, in_halves
+from taskneurons.models.loaded import LoadedModel
+
+
+@torch.no_grad()
+def generate(loaded: LoadedModel, prompts: Sequence[list[int]], max_new_tokens: int, batch_size: int) -> list[str]:
+    """The greedy continuation of every prompt, up to the end of text or `max_new_tokens`.
+
+    Args:
+        prompts: token ids of each prompt.
+    """
+    end = loaded.tokenizer.eos_token_id
+    texts = [""] * len(prompts)
+
+    def continued(rows: list[int]) -> list[list[int]]:
+        longest = max(len(prompts[row]) for row in rows)
+        ids = torch.full((len(rows), longest), end)
+        attention = torch.zeros_like(ids)
+        for place, row in enumerate(rows):
+            ids[place, longest - len(prompts[row]) :] = torch.tensor(prompts[row])
+            attention[place, longest - len(prompts[row]) :] = 1
+        with loaded.compute.autocast():
+            # Every setting that decides the output is given here: a model's own generation_config must not.
+            output = cast(Any, loaded.model).generate(
+                input_ids=ids.to(loaded.compute.device),
+                attention_mask=attention.to(loaded.compute.device),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+                repetition_penalty=1.0,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                eos_token_id=end,
+                pad_token_id=end,
+            )
+        return output[:, longest:].tolist()
+
+    for batch in by_length([len(prompt) for prompt in prompts], batch_size):
+        for rows, output in in_halves(batch, continued):
+            for row, new in zip(rows, output, strict=True):
+                answer = new[: new.index(end)] if end in new else new
+                texts[row] = str(loaded.tokenizer.decode(answer, skip_special_tokens=True)).strip()
+    return texts
+
+
+def rouge_l(prediction: str, references: Sequence[str]) -> float:
+    """ROUGE-L F1, 0 to 1, without stemming; the maximum over the references."""
+    return _SCORER.score_multi(references, prediction)["rougeL"].fmeasure
+
+
+_SCORER = RougeScorer(["rougeL"], use_stemmer=False)

@@ -1,0 +1,221 @@
+"""The contents of the report, in its order: every table and figure, declared once.
+
+From here come the rules that make them (`table_<name>`, `figure_<name>`), what those depend on, the report's order, and
+the README's list. A table is a module `tables/<name>.py` with `rows`, a caption `workflow/report/<name>.rst`, and, where
+it has a figure, a module `figures/<name>.py` with `draw`.
+"""
+
+from dataclasses import dataclass
+
+from taskneurons.config.settings import Config
+
+INTERVALS = ("tables.bootstrap", "tables.confidence")
+CROSSED = (*INTERVALS, "evaluation.cross_task_examples")
+
+# What a table may need of a config → why it is left out without it.
+NEEDS = {
+    "neuron tuning": "neuron_tuning is null",
+    "several tasks": "there is one task alone",
+    "groups": "overlap.groups names no training and test tasks",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, and perhaps its figure.
+
+    Attributes:
+        name: of its module, its target, its files and its caption.
+        shows: what it shows, in a line.
+        inputs: the kinds of files that its `rows` takes, by keyword (`workflow/rules/tables.smk` says which files).
+        fields: what it uses of every task's config entry.
+        config: the other keys of the config that it uses.
+        published: the file in `workflow/published/` with the paper's figures, if it shows any.
+        figure: whether it has a figure of the same name.
+        figure_of: other tables that the figure draws, before its own.
+        needs: keys of NEEDS.
+    """
+
+    name: str
+    shows: str
+    inputs: tuple[str, ...]
+    fields: tuple[str, ...] = ()
+    config: tuple[str, ...] = ()
+    published: str | None = None
+    figure: bool = False
+    figure_of: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> list[str]:
+        """The names of its rules."""
+        return [f"table_{self.name}", *([f"figure_{self.name}"] if self.figure else [])]
+
+
+TABLES = [
+    Table(
+        "deactivation",
+        "Tables 1 and 6: original, random neurons off, own neurons off",
+        inputs=("original_predictions",),
+        fields=("name", "metric", "counterpart"),
+        config=(*INTERVALS, "model.name"),
+        published="deactivation",
+        figure=True,
+    ),
+    Table(
+        "deactivation_means",
+        "its means over classification and generation",
+        inputs=("original_predictions",),
+        fields=("metric", "counterpart"),
+        config=(*INTERVALS, "model.name"),
+        published="deactivation",
+    ),
+    Table(
+        "deactivation_effect",
+        "how much more a task's own neurons matter than random ones, with intervals",
+        inputs=("original_predictions",),
+        fields=("name", "metric"),
+        config=INTERVALS,
+    ),
+    Table(
+        "neuron_tuning",
+        "Tables 2 and 7: zero-shot, random neurons trained, own neurons trained",
+        inputs=("base_predictions", "tuned_predictions"),
+        fields=("name", "metric", "counterpart"),
+        config=(*INTERVALS, "model.name"),
+        published="neuron_tuning",
+        figure=True,
+        needs=("neuron tuning",),
+    ),
+    Table(
+        "neuron_tuning_means",
+        "its means over classification and generation",
+        inputs=("base_predictions", "tuned_predictions"),
+        fields=("metric", "counterpart"),
+        config=(*INTERVALS, "model.name"),
+        published="neuron_tuning",
+        needs=("neuron tuning",),
+    ),
+    Table(
+        "neuron_tuning_effect",
+        "how much more training a task's own neurons brings than training random ones",
+        inputs=("tuned_predictions",),
+        fields=("name", "metric"),
+        config=INTERVALS,
+        needs=("neuron tuning",),
+    ),
+    Table(
+        "specificity",
+        "a task's own neurons against other tasks' neurons, in its family and outside",
+        inputs=("original_predictions",),
+        fields=("name", "family"),
+        config=CROSSED,
+        needs=("several tasks",),
+    ),
+    Table(
+        "cross_task_deactivation",
+        "Figure 5: every task with every task's neurons off",
+        inputs=("original_predictions",),
+        fields=("name", "metric"),
+        config=CROSSED,
+        figure=True,
+        needs=("several tasks",),
+    ),
+    Table(
+        "cross_task_tuning",
+        "Figure 5, all four panels: every task after training every task's neurons",
+        inputs=("base_predictions", "tuned_predictions"),
+        fields=("name", "metric"),
+        config=CROSSED,
+        figure=True,
+        figure_of=("cross_task_deactivation",),
+        needs=("neuron tuning", "several tasks"),
+    ),
+    Table(
+        "single_task_proportion",
+        "Figure 6: single tasks trained alone, by proportion of neurons",
+        inputs=("base_predictions", "proportion_predictions"),
+        fields=("name", "metric"),
+        config=(*INTERVALS, "neuron_tuning.proportions.percents"),
+        figure=True,
+        needs=("neuron tuning",),
+    ),
+    Table(
+        "overlap_rate",
+        "Table 8: overlap of training and test tasks' neurons, beside chance",
+        inputs=("scores", "score_replicates"),
+        config=(
+            *INTERVALS,
+            *("overlap.groups", "overlap.proportions", "selection.scope", "attribution.model"),
+        ),
+        published="overlap_rate",
+        needs=("groups",),
+    ),
+    Table(
+        "jaccard",
+        "overlap of any two tasks' neurons",
+        inputs=("masks",),
+        fields=("name",),
+        figure=True,
+        needs=("several tasks",),
+    ),
+    Table(
+        "neurons_per_layer",
+        "where each task's neurons lie",
+        inputs=("masks",),
+        fields=("name",),
+        figure=True,
+    ),
+    Table(
+        "selection_damage",
+        "damage to the own task, its family and the others, by selection rule and k",
+        inputs=("damage", "first_original_predictions"),
+        fields=("name", "family"),
+        config=(
+            *CROSSED,
+            *("selection.k", "selection.scope", "damage.scored_examples"),
+        ),
+        figure=True,
+    ),
+    Table(
+        "faithfulness",
+        "how well the score and its rivals tell the exact effect of single neurons",
+        inputs=("faithfulness",),
+        fields=("name",),
+        config=("faithfulness.top",),
+        figure=True,
+    ),
+    Table(
+        "stability",
+        "agreement of the neurons that disjoint sets of examples select",
+        inputs=("subset_scores",),
+        fields=("name",),
+        config=("selection.k", "selection.scope"),
+        figure=True,
+    ),
+    Table(
+        "zero_shot",
+        "the base model before fine-tuning",
+        inputs=("base_predictions",),
+        fields=("name", "metric", "counterpart"),
+        config=(*INTERVALS, "model.name"),
+        published="neuron_tuning",
+    ),
+]
+
+
+def left_out(config: Config) -> dict[str, str]:
+    """The tables that a run cannot make, each with the reason."""
+    has = {
+        "neuron tuning": config.neuron_tuning is not None,
+        "several tasks": len(config.tasks) > 1,
+        "groups": bool(config.overlap.groups),
+    }
+    missing = {table.name: [need for need in table.needs if not has[need]] for table in TABLES}
+    return {name: "; ".join(NEEDS[need] for need in needs) for name, needs in missing.items() if needs}
+
+
+def shown(config: Config) -> list[Table]:
+    """The tables of a run, in the report's order."""
+    without = left_out(config)
+    return [table for table in TABLES if table.name not in without]

@@ -1,0 +1,95 @@
+"""One self-contained HTML page: what was found, and every table and figure with its caption."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+
+from taskneurons.config.settings import StepSettings
+from taskneurons.core.artifacts import read_frame, replacing
+from taskneurons.report.findings import findings
+
+
+def _cell(value: Any) -> str:
+    if pd.isna(value):
+        return "–"
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def table_html(frame: pd.DataFrame) -> str:
+    """A table as HTML, numbers with one or two decimals, missing ones as a dash."""
+    return frame.map(_cell).to_html(index=False, border=0, escape=True)
+
+
+def image_html(path: Path, text: str) -> str:
+    """An SVG file inside an image element, so that the page needs no other file."""
+    encoded = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{text}" src="data:image/svg+xml;base64,{encoded}">'
+
+
+class ReportSettings(StepSettings):
+    """What the page depends on besides the tables and figures.
+
+    Attributes:
+        run, model: their names.
+        confidence: of the intervals, in percent.
+        enough: percent of agreement between masks of disjoint examples that counts as enough.
+        facts: what a reader needs to know of the settings, each with its value.
+        left_out: the tables that this run does not have → why.
+    """
+
+    run: str
+    model: str
+    confidence: float
+    enough: float
+    facts: dict[str, str]
+    left_out: dict[str, str]
+
+
+def main(
+    settings: ReportSettings,
+    *,
+    tables: list[Path],
+    figures: list[Path],
+    captions: list[Path],
+    template: Path,
+    page: Path,
+) -> None:
+    """Write the page.
+
+    Args:
+        tables, figures: in the order in which they are shown; figures as SVG.
+        captions: one a table, which its figure shares.
+        template: the page's Jinja template.
+        page: the file to write.
+    """
+    texts = {path.stem: path.read_text().strip() for path in captions}
+    frames = {path.stem: read_frame(path, "table")[0] for path in tables}
+    images = {path.stem: path for path in figures}
+    sections = [
+        {
+            "name": name,
+            "caption": texts[name],
+            "image": image_html(images[name], name) if name in images else "",
+            "table": table_html(frame),
+            "rows": len(frame),
+        }
+        for name, frame in frames.items()
+    ]
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    with replacing(page) as partial:
+        partial.write_text(
+            environment.from_string(template.read_text()).render(
+                run=settings.run,
+                model=settings.model,
+                confidence=f"{settings.confidence:g}",
+                facts=settings.facts,
+                findings=findings(frames, settings.enough),
+                left_out=settings.left_out,
+                sections=sections,
+            )
+        )

@@ -1,0 +1,87 @@
+"""Select neurons by one rule: of one task, or of all tasks whose values the rule compares (section 1 of the paper)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from taskneurons.config.settings import StepSettings
+from taskneurons.core.artifacts import read_frame
+from taskneurons.core.errors import UserError
+from taskneurons.core.named import named
+from taskneurons.neurons.mask_file import write_mask
+from taskneurons.selection.comparison import Comparison
+
+
+class SelectionSettings(StepSettings):
+    """What the sets depend on.
+
+    Attributes:
+        rule: a file of `rules/`.
+        percents: its k.
+        tasks: the tasks of the masks; all k of the first task come first.
+        families: task → family of the tasks whose values are given.
+    """
+
+    rule: str
+    percents: list[float]
+    tasks: list[str]
+    families: dict[str, str]
+    scope: str
+    core_share: float
+
+
+def read_values(paths: list[Path], kind: str, tasks: list[str]) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """The files of all tasks by task, and the provenance of the last; all must be of one model."""
+    found, models = {}, set()
+    provenance: dict[str, Any] = {}
+    for path in paths:
+        frame, provenance = read_frame(path, kind)
+        found[provenance["task"]] = frame
+        models.add(provenance["model"])
+    if missing := [task for task in tasks if task not in found]:
+        raise UserError(f"no file of {kind} is of the task {missing[0]!r}")
+    if len(models) > 1:
+        raise UserError(f"the {kind} are of different models ({', '.join(sorted(models))}): score all on one")
+    return found, provenance
+
+
+def compared_values(
+    settings: SelectionSettings, scores: list[Path], activations: list[Path]
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The values that the rule looks at, (n_tasks, n_neurons), and the provenance of the scores.
+
+    Raises:
+        UserError: a task's file is missing, or they are of different models.
+    """
+    tasks = list(settings.families)
+    frames, provenance = read_values(scores, "scores", tasks)
+    column = named("selection.rules", settings.rule).VALUES
+    if column == "attribution":
+        column = "score"
+    else:
+        frames, others = read_values(activations, "activations", tasks)
+        if others["model"] != provenance["model"]:
+            raise UserError(
+                f"the activations are of model {others['model']}, the scores of {provenance['model']}: make both on one"
+            )
+    return np.stack([frames[task][column].to_numpy() for task in tasks]), provenance
+
+
+def main(settings: SelectionSettings, *, scores: list[Path], activations: list[Path], masks: list[Path]) -> None:
+    """Write one mask a task and k.
+
+    Args:
+        scores, activations: of the tasks in `families`; no activations where the rule looks at scores.
+        masks: the files to write, task by task, each task's in the order of `percents`.
+    """
+    values, provenance = compared_values(settings, scores, activations)
+    select = named("selection.rules", settings.rule).select
+    tasks, families = list(settings.families), list(settings.families.values())
+    wanted = [(task, k) for task in settings.tasks for k in settings.percents]
+    for (task, k), path in zip(wanted, masks, strict=True):
+        own, widths = tasks.index(task), tuple(provenance["widths"])
+        compared = Comparison(values, own, families, widths, settings.scope, settings.core_share)
+        name = {"set": task, "rule": settings.rule, "k": k, "model": provenance["model"]}
+        write_mask(path, select(compared, k), provenance["experts"], values[own], {"spec": settings.spec(), **name})

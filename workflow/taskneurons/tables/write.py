@@ -1,0 +1,22 @@
+"""Make a table that `report/contents.py` declares: its module's `rows`, as Parquet and as CSV."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from taskneurons.core.artifacts import replacing, write_frame
+from taskneurons.core.named import named
+from taskneurons.tables.common import TableSettings
+
+
+def main(settings: TableSettings, *, parquet: Path, csv: Path, **inputs: list[Path]) -> None:
+    """Write a table, in CSV with four decimals.
+
+    Args:
+        parquet, csv: the files to write.
+        inputs: the kinds of files that the table's `rows` takes.
+    """
+    frame = pd.DataFrame(named("tables", settings.table).rows(settings, **inputs))
+    write_frame(parquet, frame, "table", {"spec": settings.spec()})
+    with replacing(csv) as partial:
+        frame.round(4).to_csv(partial, index=False)

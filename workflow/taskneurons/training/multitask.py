@@ -1,0 +1,73 @@
+"""Fine-tune the base model on all tasks at once: the paper's "original" model (section 2)."""
+
+import logging
+from pathlib import Path
+
+from taskneurons.config.settings import DeviceSettings, LoopSettings, StepSettings
+from taskneurons.core.artifacts import content_hash, write_frame
+from taskneurons.data.labels import label_tokens
+from taskneurons.data.task import read_task
+from taskneurons.models.loaded import load_model, save_model
+from taskneurons.training.checkpoint import Checkpoint
+from taskneurons.training.loop import WholeModel, summary, train
+
+log = logging.getLogger(__name__)
+
+
+class MultitaskSettings(StepSettings):
+    """What the multi-task training depends on; `tasks` in the order of the data."""
+
+    training: LoopSettings
+    tasks: list[str]
+    seed: int
+    compute: DeviceSettings
+
+
+def main(
+    settings: MultitaskSettings,
+    *,
+    base: Path,
+    data: list[Path],
+    validation: list[Path],
+    checkpoint: Path,
+    metrics: Path,
+    model: Path,
+) -> None:
+    """Fine-tune the base model.
+
+    Args:
+        base: the base model's folder.
+        data, validation: the train and validation split of every task; no validation where the training watches none.
+        checkpoint: where the training's state is kept, to go on after a kill.
+        metrics: the training's history, to write.
+        model: the fine-tuned model's folder, to write.
+    """
+    loaded = load_model(base, settings.compute)
+    tasks = [read_task(path) for path in data]
+    for task in tasks:
+        label_tokens(loaded.tokenizer, task)  # labels that cannot be told apart are better told before the training
+    pairs = [example.pair for task in tasks for example in task.encoded(loaded.tokenizer)]
+    watched = [read_task(path).encoded(loaded.tokenizer)[: settings.training.validation] for path in validation]
+    validation_pairs = [example.pair for examples in watched for example in examples]
+    log.info("%d examples of %d tasks", len(pairs), len(tasks))
+    provenance = {
+        "parent": loaded.identity,
+        "data": {task.key: task.data_hash for task in tasks},
+        "spec": settings.spec(),
+        "dtype": loaded.compute.dtype_name,
+    }
+    kept = Checkpoint(checkpoint, content_hash([provenance, validation_pairs]))
+    history = train(
+        loaded.model,
+        WholeModel(loaded.model),
+        pairs,
+        settings.training,
+        loaded.compute,
+        settings.seed,
+        "multi-task training",
+        validation_pairs,
+        kept,
+    )
+    write_frame(metrics, history, "training", provenance)
+    save_model(model, loaded.model, loaded.tokenizer, {"state": "multitask", **provenance, **summary(history)})
+    kept.remove()
