@@ -12,11 +12,13 @@ include: "workflow/rules/common.smk"
 
 
 pathvars:
-    results=f"results/{CONFIG['run']}",
+    results=f"results/{CONFIG.run}",
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/attribution.smk"
 include: "workflow/rules/selection.smk"
 include: "workflow/rules/deactivation.smk"
@@ -24,14 +26,10 @@ include: "workflow/rules/deactivation.smk"
 
 if TUNING:
 
-    include: "workflow/rules/tuning_sets.smk"
     include: "workflow/rules/tuning.smk"
 
 
-include: "workflow/rules/selection_damage.smk"
-include: "workflow/rules/faithfulness.smk"
-include: "workflow/rules/generalisation.smk"
-include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -1,85 +1,99 @@
-if CONFIG["attribution"]["shards"] == 1:
+def attribution_spec(step, **settings):
+    """The spec of the scoring of a task, whole or in shards."""
+    return spec(
+        f"attribution.{step}",
+        attribution=part(CONFIG.attribution, types.TaskScoring),
+        stability=part(CONFIG.stability, types.Subsets),
+        seed=CONFIG.seed,
+        compute=compute("inference"),
+        **settings,
+    )
+
+
+if CONFIG.attribution.shards == 1:
 
     rule attribution:
-        """Scores of all neurons on one task, and bootstrap replicates of them."""
+        """Scores of all neurons on one task, bootstrap replicates of them, and the scores of subsets."""
         input:
-            model="<results>/models/{state}",
+            model="<results>/models/{model}",
             data="<results>/data/{task}/attribution.parquet",
         output:
-            scores="<results>/scores/{state}/{task}.parquet",
-            bootstrap="<results>/scores/{state}/{task}.bootstrap.parquet",
-            subsets="<results>/scores/{state}/{task}.subsets.parquet",
+            scores="<results>/scores/{model}/{task}.parquet",
+            bootstrap="<results>/scores/{model}/{task}.bootstrap.parquet",
+            subsets="<results>/scores/{model}/{task}.subsets.parquet",
         log:
-            "<results>/logs/attribution/{state}-{task}.log",
+            "<results>/logs/attribution/{model}-{task}.log",
         conda:
-            "../../envs/taskneurons.yaml"
-        threads: CONFIG["compute"]["inference_threads"]
+            ENVIRONMENT
+        threads: CONFIG.compute.inference_threads
         params:
-            spec=attribution_spec("attribution"),
+            spec=attribution_spec("scores"),
+            files=files(),
         shell:
-            "python -m taskneurons.attribution --spec {params.spec:q} --model {input.model} --data {input.data}"
-            " --scores {output.scores} --bootstrap {output.bootstrap} --subsets {output.subsets} --log {log}"
+            STEP
 
 else:
 
     rule attribution_shard:
         """Sums over one shard of a task's attribution examples."""
         input:
-            model="<results>/models/{state}",
+            model="<results>/models/{model}",
             data="<results>/data/{task}/attribution.parquet",
         output:
-            temp("<results>/scores/{state}/{task}/shard{shard}.parquet"),
+            sums=temp("<results>/scores/{model}/{task}/shard{shard}.parquet"),
         log:
-            "<results>/logs/attribution/{state}-{task}-shard{shard}.log",
+            "<results>/logs/attribution/{model}-{task}-shard{shard}.log",
         conda:
-            "../../envs/taskneurons.yaml"
-        threads: CONFIG["compute"]["inference_threads"]
+            ENVIRONMENT
+        threads: CONFIG.compute.inference_threads
         params:
-            spec=attribution_spec("attribution_shard"),
+            spec=lambda w: attribution_spec("shard", shard=int(w.shard)),
+            files=files(),
         shell:
-            "python -m taskneurons.attribution_shard --spec {params.spec:q} --model {input.model} --data {input.data}"
-            " --shard {wildcards.shard} --out {output} --log {log}"
+            STEP
 
     rule merge_attribution:
         """Scores of all neurons on one task, of the sums over its shards."""
         input:
-            expand(
-                "<results>/scores/{{state}}/{{task}}/shard{shard}.parquet",
-                shard=range(CONFIG["attribution"]["shards"]),
+            sums=expand(
+                "<results>/scores/{{model}}/{{task}}/shard{shard}.parquet",
+                shard=range(CONFIG.attribution.shards),
             ),
         output:
-            scores="<results>/scores/{state}/{task}.parquet",
-            bootstrap="<results>/scores/{state}/{task}.bootstrap.parquet",
-            subsets="<results>/scores/{state}/{task}.subsets.parquet",
+            scores="<results>/scores/{model}/{task}.parquet",
+            bootstrap="<results>/scores/{model}/{task}.bootstrap.parquet",
+            subsets="<results>/scores/{model}/{task}.subsets.parquet",
         log:
-            "<results>/logs/attribution/{state}-{task}.log",
+            "<results>/logs/attribution/{model}-{task}.log",
         conda:
-            "../../envs/taskneurons.yaml"
+            ENVIRONMENT
         params:
-            spec=attribution_spec("merge_attribution"),
+            spec=attribution_spec("merge"),
+            files=files(),
         shell:
-            "python -m taskneurons.merge_attribution --spec {params.spec:q} --sums {input}"
-            " --scores {output.scores} --bootstrap {output.bootstrap} --subsets {output.subsets} --log {log}"
+            STEP
 
 
-rule table_stability:
-    """How much the masks of disjoint sets of examples agree."""
+rule activations:
+    """Forward-only values of all neurons on one task, for the selection rules that compare them."""
     input:
-        expand("<results>/scores/{state}/{task}.subsets.parquet", state=scored_state(ORIGINALS[0]), task=TASKS),
+        model="<results>/models/{model}",
+        data="<results>/data/{task}/attribution.parquet",
     output:
-        parquet="<results>/tables/stability.parquet",
-        csv=report("<results>/tables/stability.csv", caption="../report/stability.rst", category="Tables"),
+        activations="<results>/activations/{model}/{task}.parquet",
     log:
-        "<results>/logs/tables/stability.log",
+        "<results>/logs/activations/{model}-{task}.log",
     conda:
-        "../../envs/taskneurons.yaml"
+        ENVIRONMENT
+    threads: CONFIG.compute.inference_threads
     params:
-        spec=spec(
-            "tables.stability",
-            tasks=shown_tasks(CONFIG, ("name",)),
-            k=CONFIG["selection"]["k"],
-            scope=CONFIG["selection"]["scope"],
+        spec=lambda w: spec(
+            "attribution.activations",
+            *(module_of("attribution.criteria", criterion) for criterion in COMPARED_ACTIVATIONS),
+            criteria=COMPARED_ACTIVATIONS,
+            attribution=part(CONFIG.attribution, types.Passes),
+            compute=compute("inference"),
         ),
+        files=files(),
     shell:
-        "python -m taskneurons.tables.stability --spec {params.spec:q} --subsets {input}"
-        " --parquet {output.parquet} --csv {output.csv} --log {log}"
+        STEP

@@ -1,37 +1,55 @@
+def source_files(task, split):
+    """The local files that a task's split is read from; none for the suite and the hub."""
+    source = RUN.tasks[task].data.source
+    if source.local is None:
+        return []
+    return list(dict.fromkeys(str(local_split(source.local, source.splits, name)) for name in SOURCE_SPLITS[split]))
+
+
 rule prepare_data:
-    """One split of one task: prompts, targets, labels and references."""
+    """One split of one task: prompts, targets and references."""
     input:
-        lambda w: source_files(w.task, w.split),
+        sources=lambda w: source_files(w.task, w.split),
     output:
-        "<results>/data/{task}/{split}.parquet",
+        data="<results>/data/{task}/{split}.parquet",
     log:
         "<results>/logs/prepare_data/{task}-{split}.log",
     wildcard_constraints:
         split="train|attribution|validation|test",
     conda:
-        "../../envs/taskneurons.yaml"
+        ENVIRONMENT
     params:
-        spec=lambda w: data_spec(w.task, w.split),
+        spec=lambda w: spec(
+            "data.prepare",
+            key=w.task,
+            split=w.split,
+            task=data_of(RUN.tasks[w.task], w.split),
+            sizes=needed_sizes(RUN.tasks[w.task], w.split),
+            tokens=RUN.tasks[w.task].tokens,
+            seed=CONFIG.seed,
+        ),
+        files=files(),
     shell:
-        "python -m taskneurons.prepare_data --spec {params.spec:q} --split {wildcards.split} --out {output} --log {log}"
+        STEP
 
 
-if "pretrain" in CONFIG["model"]["source"]:
+if CONFIG.model.source.pretrain:
 
     rule pretraining_text:
         """The plain sentences that the embedded base model learns the language from."""
         output:
-            "<results>/data/pretraining.parquet",
+            text="<results>/data/pretraining.parquet",
         log:
             "<results>/logs/pretraining_text.log",
         conda:
-            "../../envs/taskneurons.yaml"
+            ENVIRONMENT
         params:
             spec=spec(
-                "pretraining_text",
-                tasks=[task["source"]["suite"] for task in CONFIG["tasks"].values() if "suite" in task["source"]],
-                documents_per_task=CONFIG["model"]["source"]["pretrain"]["documents_per_task"],
-                seed=CONFIG["seed"],
+                "data.pretraining_text",
+                tasks=[task.data.source.suite for task in RUN.tasks.values() if task.data.source.suite],
+                documents_per_task=CONFIG.model.source.pretrain.documents_per_task,
+                seed=CONFIG.seed,
             ),
+            files=files(),
         shell:
-            "python -m taskneurons.pretraining_text --spec {params.spec:q} --out {output} --log {log}"
+            STEP

@@ -1,150 +1,100 @@
-rule evaluation:
-    """One model on one task: as it is, and with each task's and each random set of neurons switched off."""
+DRAWS = range(CONFIG.selection.random_draws)
+
+
+def masks_to_switch_off(original, tested):
+    """The sets that are switched off one after the other in an original: every task's own, and random ones."""
+    model = scored_model(original)
+    return [own_mask(model, task) for task in TASKS] + random_masks(model, tested, [CONFIG.selection.k], DRAWS)
+
+
+def compared_masks(original, tested):
+    """The masks of the damage table, made on the model that scores this one's neurons."""
+    model = scored_model(original)
+    compared = [
+        f"<results>/masks/{model}/{task}/{one}{percent_text(k)}.parquet"
+        for task in TASKS
+        for one, percents in DAMAGE_RULES.items()
+        if one in COMPARING or one in OWN_RULES
+        for k in percents
+    ]
+    return compared + random_masks(model, tested, CONFIG.damage.rules.get("random", []), DRAWS)
+
+
+rule deactivation:
+    """An original on one task: as it is, and with each task's and each random set of neurons switched off."""
     input:
-        model="<results>/models/{state}",
+        model="<results>/models/{model}",
         data="<results>/data/{task}/test.parquet",
-        masks=lambda w: masks_to_switch_off(w.state, w.task),
+        masks=lambda w: masks_to_switch_off(w.model, w.task),
     output:
-        "<results>/predictions/{state}/{task}.parquet",
+        predictions="<results>/predictions/{model}/{task}.parquet",
     log:
-        "<results>/logs/evaluation/{state}-{task}.log",
+        "<results>/logs/deactivation/{model}-{task}.log",
+    wildcard_constraints:
+        model=r"multitask-seed\d+",
     conda:
-        "../../envs/taskneurons.yaml"
-    threads: CONFIG["compute"]["inference_threads"]
+        ENVIRONMENT
+    threads: CONFIG.compute.inference_threads
     params:
-        spec=lambda w: evaluation_spec(w.state, w.task),
-    shell:
-        "python -m taskneurons.evaluation --spec {params.spec:q}"
-        " --model {input.model} --data {input.data} --masks {input.masks} --out {output} --log {log}"
-
-
-rule table_deactivation:
-    """Tables 1 and 6: every task with its own neurons off, with random ones off, and as it is."""
-    input:
-        predictions=predictions(ORIGINALS),
-        published="workflow/published/deactivation.csv",
-    output:
-        parquet="<results>/tables/deactivation.parquet",
-        csv=report("<results>/tables/deactivation.csv", caption="../report/deactivation.rst", category="Tables"),
-    log:
-        "<results>/logs/tables/deactivation.log",
-    conda:
-        "../../envs/taskneurons.yaml"
-    params:
-        spec=score_table_spec("deactivation", "name", "metric", "counterpart", model=CONFIG["model"]["name"]),
-    shell:
-        "python -m taskneurons.tables.deactivation --spec {params.spec:q}"
-        " --predictions {input.predictions} --published {input.published}"
-        " --parquet {output.parquet} --csv {output.csv} --log {log}"
-
-
-rule table_deactivation_means:
-    """The means of table_deactivation over classification and over generation."""
-    input:
-        predictions=predictions(ORIGINALS),
-        published="workflow/published/deactivation.csv",
-    output:
-        parquet="<results>/tables/deactivation_means.parquet",
-        csv=report(
-            "<results>/tables/deactivation_means.csv", caption="../report/deactivation_means.rst", category="Tables"
+        spec=lambda w: spec(
+            "deactivation.evaluate",
+            evaluation=evaluation_settings(w.task, types.EvaluationSection),
+            tasks=TASKS,
+            compute=compute("inference"),
         ),
-    log:
-        "<results>/logs/tables/deactivation_means.log",
-    conda:
-        "../../envs/taskneurons.yaml"
-    params:
-        spec=score_table_spec("deactivation_means", "metric", "counterpart", model=CONFIG["model"]["name"]),
+        files=files(),
     shell:
-        "python -m taskneurons.tables.deactivation_means --spec {params.spec:q}"
-        " --predictions {input.predictions} --published {input.published}"
-        " --parquet {output.parquet} --csv {output.csv} --log {log}"
+        STEP
 
 
-rule table_deactivation_effect:
-    """How much more a task's own neurons matter than random ones."""
+rule damage:
+    """One task's loss, and score where asked for, with every compared set switched off."""
     input:
-        predictions=predictions(ORIGINALS),
+        model="<results>/models/{model}",
+        data="<results>/data/{task}/test.parquet",
+        masks=lambda w: compared_masks(w.model, w.task),
     output:
-        parquet="<results>/tables/deactivation_effect.parquet",
-        csv=report(
-            "<results>/tables/deactivation_effect.csv", caption="../report/deactivation_effect.rst", category="Tables"
-        ),
+        damage="<results>/damage/{model}/{task}.parquet",
     log:
-        "<results>/logs/tables/deactivation_effect.log",
+        "<results>/logs/damage/{model}-{task}.log",
     conda:
-        "../../envs/taskneurons.yaml"
+        ENVIRONMENT
+    threads: CONFIG.compute.inference_threads
     params:
-        spec=score_table_spec("deactivation_effect", "name", "metric"),
+        spec=spec(
+            "deactivation.damage",
+            damage=part(CONFIG.damage, types.DamageExamples),
+            evaluation=part(CONFIG.evaluation, types.Evaluation),
+            batch_tokens=CONFIG.attribution.batch_tokens,
+            compute=compute("inference"),
+        ),
+        files=files(),
     shell:
-        "python -m taskneurons.tables.deactivation_effect --spec {params.spec:q}"
-        " --predictions {input.predictions}"
-        " --parquet {output.parquet} --csv {output.csv} --log {log}"
+        STEP
 
 
-rule table_zero_shot:
-    """The base model as it is, before any fine-tuning."""
+rule faithfulness:
+    """Every criterion and the exact effect of switching off single neurons, of one model on one task."""
     input:
-        predictions=predictions(["base"]),
-        published="workflow/published/neuron_tuning.csv",
+        model="<results>/models/{model}",
+        data="<results>/data/{task}/attribution.parquet",
     output:
-        parquet="<results>/tables/zero_shot.parquet",
-        csv=report("<results>/tables/zero_shot.csv", caption="../report/zero_shot.rst", category="Tables"),
+        faithfulness="<results>/faithfulness/{model}/{task}.parquet",
     log:
-        "<results>/logs/tables/zero_shot.log",
+        "<results>/logs/faithfulness/{model}-{task}.log",
     conda:
-        "../../envs/taskneurons.yaml"
+        ENVIRONMENT
+    threads: CONFIG.compute.inference_threads
     params:
-        spec=score_table_spec("zero_shot", "name", "metric", "counterpart", model=CONFIG["model"]["name"]),
-    shell:
-        "python -m taskneurons.tables.zero_shot --spec {params.spec:q}"
-        " --predictions {input.predictions} --published {input.published}"
-        " --parquet {output.parquet} --csv {output.csv} --log {log}"
-
-
-rule table_cross_task_deactivation:
-    """Figure 5: every task with every task's neurons off."""
-    input:
-        predictions=predictions(ORIGINALS),
-    output:
-        parquet="<results>/tables/cross_task_deactivation.parquet",
-        csv=report(
-            "<results>/tables/cross_task_deactivation.csv",
-            caption="../report/cross_task_deactivation.rst",
-            category="Tables",
+        spec=spec(
+            "deactivation.faithfulness",
+            *(module_of("attribution.criteria", criterion) for criterion in names("attribution.criteria")),
+            faithfulness=part(CONFIG.faithfulness, types.Sampling),
+            attribution=part(CONFIG.attribution, types.Scoring),
+            criteria=names("attribution.criteria"),
+            seed=CONFIG.seed,
+            compute=compute("inference"),
         ),
-    log:
-        "<results>/logs/tables/cross_task_deactivation.log",
-    conda:
-        "../../envs/taskneurons.yaml"
-    params:
-        spec=score_table_spec(
-            "cross_task_deactivation",
-            "name",
-            "metric",
-            cross_task_examples=CONFIG["evaluation"]["cross_task_examples"],
-        ),
+        files=files(),
     shell:
-        "python -m taskneurons.tables.cross_task_deactivation --spec {params.spec:q}"
-        " --predictions {input.predictions}"
-        " --parquet {output.parquet} --csv {output.csv} --log {log}"
-
-
-rule table_specificity:
-    """A task's own neurons against other tasks' neurons, within its family and outside."""
-    input:
-        predictions=predictions(ORIGINALS),
-    output:
-        parquet="<results>/tables/specificity.parquet",
-        csv=report("<results>/tables/specificity.csv", caption="../report/specificity.rst", category="Tables"),
-    log:
-        "<results>/logs/tables/specificity.log",
-    conda:
-        "../../envs/taskneurons.yaml"
-    params:
-        spec=score_table_spec(
-            "specificity", "name", "family", cross_task_examples=CONFIG["evaluation"]["cross_task_examples"]
-        ),
-    shell:
-        "python -m taskneurons.tables.specificity --spec {params.spec:q}"
-        " --predictions {input.predictions}"
-        " --parquet {output.parquet} --csv {output.csv} --log {log}"
+        STEP

@@ -1,25 +1,50 @@
+def facts():
+    """What a reader of the report needs to know of the settings, each with its value."""
+    selection, attribution, sizes = CONFIG.selection, CONFIG.attribution, CONFIG.data.sizes
+    told = {
+        "selected": f"top {percent_text(selection.k)} % ({selection.scope})",
+        "scores": f"of the {attribution.model} model, aggregation {attribution.aggregation}, loss {attribution.loss}",
+        "examples a task": f"{sizes.train} train, {sizes.attribution} attribution, {sizes.test} test",
+        "trainings": str(len(ORIGINALS)),
+        "random sets": f"{selection.random_draws} ({selection.random_scope})",
+    }
+    if TUNING:
+        told["neuron tuning"] = (
+            f"scores of the base model, {len(TUNING.training.seeds)} trainings of each set,"
+            f" {TUNING.random_draws} random sets"
+        )
+    return told
+
+
 rule report:
     """One self-contained page with all tables and figures."""
     input:
-        tables=[table(name) for name in REPORT_TABLES],
-        figures=[f"<results>/figures/{name}.svg" for name in REPORT_FIGURES],
-        captions=[f"workflow/report/{name}.rst" for name in REPORT_TABLES],
+        tables=[table(one.name) for one in shown(CONFIG)],
+        figures=[f"<results>/figures/{one.name}.svg" for one in shown(CONFIG) if one.figure],
+        captions=[f"workflow/report/{one.name}.rst" for one in shown(CONFIG)],
         template="workflow/report/report.html.j2",
     output:
-        "<results>/report.html",
+        page="<results>/report.html",
     log:
         "<results>/logs/report.log",
     conda:
-        "../../envs/taskneurons.yaml"
+        ENVIRONMENT
     params:
         spec=spec(
-            "report",
-            run=CONFIG["run"],
-            model=CONFIG["model"]["name"],
-            confidence=CONFIG["tables"]["confidence"],
-            enough=CONFIG["stability"]["enough"],
-            settings=report_settings(),
+            "report.page",
+            run=CONFIG.run,
+            model=CONFIG.model.name,
+            confidence=CONFIG.tables.confidence,
+            enough=CONFIG.stability.enough,
+            facts=facts(),
+            left_out=left_out(CONFIG),
         ),
+        files=files(),
     shell:
-        "python -m taskneurons.report --spec {params.spec:q} --tables {input.tables} --figures {input.figures}"
-        " --captions {input.captions} --template {input.template} --out {output} --log {log}"
+        STEP
+
+
+def print_report_place():
+    page = Path("results") / CONFIG.run / "report.html"
+    if page.exists() and page.stat().st_mtime >= STARTED:
+        print(f"\nThe report is at {page}\n", file=sys.stderr)

@@ -1,73 +1,95 @@
+# The rules whose sets the damage table compares, besides random sets: those of one task's values, and those that compare
+# the values of all tasks.
+DAMAGE_RULES = {one: percents for one, percents in CONFIG.damage.rules.items() if one != "random"}
+OWN_RULES = [one for one in names("selection.rules") if not named("selection.rules", one).COMPARES]
+COMPARING = {one: percents for one, percents in DAMAGE_RULES.items() if one not in OWN_RULES and len(TASKS) > 1}
+COMPARED_ACTIVATIONS = sorted({named("selection.rules", one).VALUES for one in COMPARING} - {"attribution"})
+
+
 rule selection:
-    """A task's neurons: the top k % by score."""
+    """A task's neurons: the top k % by score, of all layers together or of each."""
     input:
-        "<results>/scores/{state}/{task}.parquet",
+        scores=["<results>/scores/{model}/{task}.parquet"],
+        activations=[],
     output:
-        "<results>/masks/{state}/{task}/top{k}.parquet",
+        masks=["<results>/masks/{model}/{task}/{rule}{k}.parquet"],
     log:
-        "<results>/logs/selection/{state}-{task}-top{k}.log",
+        "<results>/logs/selection/{model}-{task}-{rule}{k}.log",
+    wildcard_constraints:
+        rule="|".join(OWN_RULES),
     conda:
-        "../../envs/taskneurons.yaml"
+        ENVIRONMENT
     params:
-        spec=lambda w: spec("selection", k=float(w.k), scope=CONFIG["selection"]["scope"]),
+        spec=lambda w: spec(
+            "selection.select",
+            module_of("selection.rules", w.rule),
+            rule=w.rule,
+            percents=[float(w.k)],
+            tasks=[w.task],
+            families={w.task: "its own"},  # it is compared with no other
+            scope=w.rule,
+            core_share=100.0,
+        ),
+        files=files(),
     shell:
-        "python -m taskneurons.selection --spec {params.spec:q} --scores {input} --out {output} --log {log}"
+        STEP
+
+
+for comparing, percents in COMPARING.items():
+
+    rule:
+        name:
+            f"select_{comparing.replace('-', '_')}"
+        input:
+            scores=expand("<results>/scores/{{model}}/{task}.parquet", task=TASKS),
+            activations=(
+                []
+                if named("selection.rules", comparing).VALUES == "attribution"
+                else expand("<results>/activations/{{model}}/{task}.parquet", task=TASKS)
+            ),
+        output:
+            masks=[
+                f"<results>/masks/{{model}}/{task}/{comparing}{percent_text(k)}.parquet"
+                for task in TASKS
+                for k in percents
+            ],
+        log:
+            f"<results>/logs/selection/{{model}}-{comparing}.log",
+        conda:
+            ENVIRONMENT
+        params:
+            spec=spec(
+                "selection.select",
+                module_of("selection.rules", comparing),
+                rule=comparing,
+                percents=percents,
+                tasks=TASKS,
+                families={key: task.shown["family"] for key, task in RUN.tasks.items()},
+                scope=CONFIG.selection.scope,
+                core_share=CONFIG.selection.core_share,
+            ),
+            files=files(),
+        shell:
+            STEP
 
 
 rule random_selection:
     """As many random neurons as a task has; in `random` those that serve all tasks, which have the same number."""
     input:
-        lambda w: f"<results>/masks/{w.state}/{TASKS[0] if w.owner == 'random' else w.owner}/top{w.k}.parquet",
+        like=lambda w: own_mask(w.model, TASKS[0] if w.owner == "random" else w.owner, float(w.k)),
     output:
-        "<results>/masks/{state}/{owner}/random{k}-seed{draw}.parquet",
+        mask="<results>/masks/{model}/{owner}/random{k}-draw{draw}.parquet",
     log:
-        "<results>/logs/selection/{state}-{owner}-random{k}-seed{draw}.log",
+        "<results>/logs/selection/{model}-{owner}-random{k}-draw{draw}.log",
     conda:
-        "../../envs/taskneurons.yaml"
+        ENVIRONMENT
     params:
         spec=lambda w: spec(
-            "random_selection",
+            "selection.random_sets",
             draw=int(w.draw),
-            random_scope=CONFIG["selection"]["random_scope"],
-            seed=CONFIG["seed"],
+            random_scope=CONFIG.selection.random_scope,
+            seed=CONFIG.seed,
         ),
+        files=files(),
     shell:
-        "python -m taskneurons.random_selection --spec {params.spec:q} --like {input} --out {output} --log {log}"
-
-
-rule table_neurons_per_layer:
-    """How many of each task's neurons every layer holds."""
-    input:
-        task_masks(),
-    output:
-        parquet="<results>/tables/neurons_per_layer.parquet",
-        csv=report(
-            "<results>/tables/neurons_per_layer.csv", caption="../report/neurons_per_layer.rst", category="Tables"
-        ),
-    log:
-        "<results>/logs/tables/neurons_per_layer.log",
-    conda:
-        "../../envs/taskneurons.yaml"
-    params:
-        spec=spec("tables.neurons_per_layer", tasks=shown_tasks(CONFIG, ("name",))),
-    shell:
-        "python -m taskneurons.tables.neurons_per_layer --spec {params.spec:q} --masks {input}"
-        " --parquet {output.parquet} --csv {output.csv} --log {log}"
-
-
-rule table_jaccard:
-    """How much the neurons of any two tasks overlap."""
-    input:
-        task_masks(),
-    output:
-        parquet="<results>/tables/jaccard.parquet",
-        csv=report("<results>/tables/jaccard.csv", caption="../report/jaccard.rst", category="Tables"),
-    log:
-        "<results>/logs/tables/jaccard.log",
-    conda:
-        "../../envs/taskneurons.yaml"
-    params:
-        spec=spec("tables.jaccard", tasks=shown_tasks(CONFIG, ("name",))),
-    shell:
-        "python -m taskneurons.tables.jaccard --spec {params.spec:q} --masks {input}"
-        " --parquet {output.parquet} --csv {output.csv} --log {log}"
+        STEP
