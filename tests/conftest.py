@@ -7,10 +7,11 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from taskneurons import training
+from taskneurons.config.settings import LoopSettings
 from taskneurons.core.artifacts import write_frame
-from taskneurons.neurons.blocks import blocks
 from taskneurons.models.loaded import Compute, LoadedModel, weights_hash
+from taskneurons.neurons.blocks import blocks
+from taskneurons.training import loop
 from taskneurons.training.pretrain import build_tokenizer
 
 ROOT = Path(__file__).parents[1]
@@ -99,9 +100,9 @@ def loaded() -> LoadedModel:
 def loaded_of(family: str) -> LoadedModel:
     """A tiny random model of a family, as a base model with its true identity."""
     model = tiny_model(family)
-    identity = {"identity": weights_hash(model), "state": "base", "model_type": model.config.model_type}
+    provenance = {"identity": weights_hash(model), "state": "base", "model_type": model.config.model_type}
     compute = Compute(torch.device("cpu"), torch.float32)
-    return LoadedModel(model, build_tokenizer(TEXTS, 300), identity, compute)
+    return LoadedModel(model, build_tokenizer(TEXTS, 300), provenance, compute)
 
 
 def task_file(path: Path, task: str) -> Path:
@@ -109,17 +110,25 @@ def task_file(path: Path, task: str) -> Path:
     words = ["the cat", "a dog saw the cat .", "yes", "maybe good"]
     frame = pd.DataFrame({"prompt": words, "target": ["yes", "no", "maybe", "good"]})
     frame["references"] = [[target] for target in frame["target"]]
-    facts = {"task": task, "labels": ["yes", "no", "maybe", "good"], "metric": "accuracy", "closing_words": ""}
-    write_frame(path, frame, "task data", {**facts, "tokens": {"prompt": 50, "target": 9}, "data_hash": "words"})
+    provenance = {"task": task, "labels": ["yes", "no", "maybe", "good"], "metric": "accuracy", "closing_words": ""}
+    write_frame(path, frame, "task data", {**provenance, "tokens": {"prompt": 50, "target": 9}, "data_hash": "words"})
     return path
 
 
 # Settings of a training: 4 steps on the task above.
-TRAINING = {
-    **{"epochs": 2, "batch_size": 2, "batch_tokens": 1000, "learning_rate": 1e-2, "warmup": 0.1},
-    **{"schedule": "linear", "weight_decay": 0.1, "max_gradient_norm": 1.0},
-    **{"gradient_checkpointing": False, "patience": 0, "validation": 2},
-}
+TRAINING = LoopSettings(
+    epochs=2,
+    batch_size=2,
+    batch_tokens=1000,
+    learning_rate=1e-2,
+    warmup=0.1,
+    schedule="linear",
+    weight_decay=0.1,
+    max_gradient_norm=1.0,
+    gradient_checkpointing=False,
+    validation=2,
+    patience=0,
+)
 
 
 class KilledError(Exception):
@@ -128,7 +137,7 @@ class KilledError(Exception):
 
 def killed_at(step: int, monkeypatch: pytest.MonkeyPatch):
     """Let trainings die just before this step, counted over all of them from now on."""
-    own, done = training._step, []
+    own, done = loop._step, []
 
     def dying(*arguments):
         if len(done) == step:
@@ -136,4 +145,4 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch):
         done.append(step)
         return own(*arguments)
 
-    monkeypatch.setattr(training, "_step", dying)
+    monkeypatch.setattr(loop, "_step", dying)

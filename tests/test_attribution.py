@@ -10,13 +10,20 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from conftest import readers, tiny_model
 from taskneurons import attribution
-from taskneurons.attribution.scores import Sums, attribute, neuron_outputs, resampling_weights, sample_products, score_frame
-from taskneurons.deactivation.switch_off import deactivated
-from taskneurons.data.encoding import collate, sample_losses
+from taskneurons.attribution.scores import (
+    Sums,
+    attribute,
+    neuron_outputs,
+    resampling_weights,
+    sample_products,
+    score_frame,
+)
 from taskneurons.core.errors import UserError
-from taskneurons.neurons.families import feed_forward
-from taskneurons.neurons.blocks import reader_columns, widths
+from taskneurons.data.encoding import collate, sample_losses
+from taskneurons.deactivation.switch_off import deactivated
 from taskneurons.models.loaded import Compute, LoadedModel
+from taskneurons.neurons.blocks import reader_columns, widths
+from taskneurons.neurons.families import feed_forward
 from taskneurons.neurons.neuron_set import NeuronSet, neuron_index
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]

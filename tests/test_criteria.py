@@ -5,12 +5,12 @@ import copy
 import numpy as np
 import pytest
 import torch
+from taskneurons.attribution.criteria_old import CRITERIA, along_path
 
 from conftest import TINY, readers, tiny_model
-from taskneurons.attribution.criteria_old import CRITERIA, along_path
 from taskneurons.data.encoding import collate, sample_losses
-from taskneurons.neurons.blocks import family_of, reader_columns, widths
 from taskneurons.models.loaded import Compute, LoadedModel
+from taskneurons.neurons.blocks import family_of, reader_columns, widths
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 CPU = torch.device("cpu")

@@ -6,8 +6,8 @@ import torch
 
 from conftest import readers
 from taskneurons.deactivation.switch_off import deactivated
-from taskneurons.neurons.blocks import widths
 from taskneurons.models.loaded import weights_hash
+from taskneurons.neurons.blocks import widths
 from taskneurons.neurons.neuron_set import NeuronSet, random_set
 
 

@@ -12,11 +12,11 @@ from safetensors import safe_open
 from conftest import TINY, TRAINING, loaded_of, task_file
 from taskneurons import neuron_tuning, tuned_evaluation
 from taskneurons.core.artifacts import read_frame
-from taskneurons.tuning.delta import Delta, read_delta, trained_delta, with_delta, write_delta
 from taskneurons.core.errors import UserError
-from taskneurons.neurons.blocks import widths
 from taskneurons.models.loaded import LoadedModel, load_model, save_model, weights_hash
+from taskneurons.neurons.blocks import widths
 from taskneurons.neurons.neuron_set import NeuronSet, random_set, write_mask
+from taskneurons.tuning.delta import Delta, read_delta, trained_delta, with_delta, write_delta
 from taskneurons.tuning.trained_neurons import trained_neurons
 
 IDS = torch.tensor([[3, 4, 5, 6]])

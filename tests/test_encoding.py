@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from taskneurons.core.errors import UserError
 from taskneurons.data.batches import by_length
 from taskneurons.data.encoding import TokenBudget, collate, continuation, encode, sample_losses
-from taskneurons.core.errors import UserError
 
 CPU = torch.device("cpu")
 

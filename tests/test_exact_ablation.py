@@ -7,11 +7,11 @@ import torch
 from transformers import PreTrainedModel
 
 from conftest import readers, tiny_model
-from taskneurons.deactivation.switch_off import deactivated_by_row
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.deactivation.exact_ablation import exact_effect, loss_changes, sampled_neurons
-from taskneurons.neurons.blocks import reader_columns, widths
+from taskneurons.deactivation.switch_off import deactivated_by_row
 from taskneurons.models.loaded import Compute, LoadedModel
+from taskneurons.neurons.blocks import reader_columns, widths
 from taskneurons.neurons.neuron_set import neuron_index
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13])]

@@ -8,11 +8,11 @@ import pytest
 from conftest import TRAINING, KilledError, killed_at, loaded_of, task_file
 from taskneurons import multitask, neuron_tuning, pretrain_base, training
 from taskneurons.core.artifacts import read_frame, write_frame
+from taskneurons.models.loaded import read_identity
+from taskneurons.neurons.blocks import widths
+from taskneurons.neurons.neuron_set import random_set, write_mask
 from taskneurons.training.checkpoint import Checkpoint
 from taskneurons.tuning.delta import read_delta
-from taskneurons.neurons.blocks import widths
-from taskneurons.models.loaded import read_identity
-from taskneurons.neurons.neuron_set import random_set, write_mask
 
 
 def write_masks(paths, sets, base):

@@ -5,16 +5,16 @@ import copy
 import numpy as np
 import pytest
 import torch
+from taskneurons.attribution.criteria_old import CRITERIA, available_criteria
 
 from conftest import MIXTURES, tiny_model
 from taskneurons.attribution.scores import sample_products
-from taskneurons.attribution.criteria_old import CRITERIA, available_criteria
-from taskneurons.deactivation.switch_off import deactivated
-from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.core.errors import UserError
+from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.deactivation.exact_ablation import loss_changes
-from taskneurons.neurons.blocks import blocks, experts, reader_columns, visiting_outputs, widths
+from taskneurons.deactivation.switch_off import deactivated
 from taskneurons.models.loaded import Compute, LoadedModel
+from taskneurons.neurons.blocks import blocks, experts, reader_columns, visiting_outputs, widths
 from taskneurons.neurons.neuron_set import NeuronSet, neuron_index, neuron_places, random_set, read_mask, write_mask
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]

@@ -10,12 +10,12 @@ has no way back: without the distractors the logits are the same.
 import numpy as np
 import pytest
 import torch
+from taskneurons.attribution.criteria_old import CRITERIA
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from taskneurons.attribution.criteria_old import CRITERIA
 from taskneurons.deactivation.switch_off import deactivated
-from taskneurons.neurons.blocks import widths
 from taskneurons.models.loaded import Compute, LoadedModel
+from taskneurons.neurons.blocks import widths
 from taskneurons.neurons.neuron_set import NeuronSet, ranking
 
 KEYS, LAYERS, WIDTH = 10, 3, 40

@@ -4,8 +4,8 @@ import pytest
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 
-from taskneurons.evaluation.classification import check_labels, label_scores, shared_inputs
 from taskneurons.core.errors import UserError
+from taskneurons.evaluation.classification import check_labels, label_scores, shared_inputs
 from taskneurons.evaluation.generation import generate, rouge_l
 
 PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15]]

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from conftest import ROOT, SHARED
-from taskneurons.core.artifacts import read_frame
 from taskneurons.checks.config import checked_config, data_settings, needed_sizes
+from taskneurons.core.artifacts import read_frame
 from taskneurons.core.errors import UserError
 from taskneurons.data.prepare import merge_equal_prompts, prepare, render, source_examples
 from taskneurons.data.splits import SOURCE_SPLITS

@@ -8,9 +8,8 @@ import pytest
 
 from conftest import ROOT
 from taskneurons.core.artifacts import read_frame, write_frame
-from taskneurons.tables.intervals import mean_interval
-from taskneurons.report.findings import findings
 from taskneurons.neurons.neuron_set import neuron_index, random_set, top_share, write_mask
+from taskneurons.report.findings import findings
 from taskneurons.tables import (
     cross_task_deactivation,
     cross_task_tuning,
@@ -31,6 +30,7 @@ from taskneurons.tables import (
     zero_shot,
 )
 from taskneurons.tables.common import read_predictions, write_table
+from taskneurons.tables.intervals import mean_interval
 
 TASKS = {
     "a": {"name": "A", "family": "one", "metric": "accuracy", "counterpart": "AmazonFood"},

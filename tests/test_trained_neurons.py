@@ -9,13 +9,13 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from conftest import readers, tiny_model
-from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.core.errors import UserError
-from taskneurons.neurons.blocks import matrices, widths
+from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.models.loaded import Compute
+from taskneurons.neurons.blocks import matrices, widths
 from taskneurons.neurons.neuron_set import NeuronSet, random_set
-from taskneurons.tuning.trained_neurons import TrainedNeurons, entries_put_back, slices, trained_neurons
 from taskneurons.training.loop import train
+from taskneurons.tuning.trained_neurons import TrainedNeurons, entries_put_back, slices, trained_neurons
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 CPU = torch.device("cpu")

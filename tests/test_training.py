@@ -9,13 +9,13 @@ from transformers import PreTrainedModel
 
 from conftest import KilledError, killed_at, tiny_model
 from taskneurons import training
-from taskneurons.training.checkpoint import Checkpoint
 from taskneurons.core.errors import UserError
-from taskneurons.neurons.blocks import widths
 from taskneurons.models.loaded import Compute, weights_hash
+from taskneurons.neurons.blocks import widths
 from taskneurons.neurons.neuron_set import random_set
-from taskneurons.tuning.trained_neurons import trained_neurons
+from taskneurons.training.checkpoint import Checkpoint
 from taskneurons.training.loop import WholeModel, learning_rate_factor, train, training_batches
+from taskneurons.tuning.trained_neurons import trained_neurons
 
 COMPUTE = Compute(torch.device("cpu"), torch.float32)
 PAIRS = [([1, 2, 3], [4, 0]), ([5, 6], [7, 0]), ([8], [9, 0]), ([], [3, 2, 1]), ([9, 9, 9, 9], [5, 5, 5, 0])]

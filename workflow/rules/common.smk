@@ -97,7 +97,7 @@ def files(**others):
 
 def part(section, kind):
     """What a step needs of a section of the config: the keys of a settings class."""
-    return kind.model_validate(section, from_attributes=True)
+    return kind(**{key: getattr(section, key) for key in kind.model_fields})
 
 
 def compute(kind):

@@ -1,8 +1,8 @@
 """The contents of the report, in its order: every table and figure, declared once.
 
-From here come the rules that make them (`table_<name>`, `figure_<name>`), what those depend on, the report's order, and
-the README's list. A table is a module `tables/<name>.py` with `rows`, a caption `workflow/report/<name>.rst`, and, where
-it has a figure, a module `figures/<name>.py` with `draw`.
+From here come the rules that make them (`table_<name>`, `figure_<name>`), what those depend on, the report's order,
+and the README's list. A table is a module `tables/<name>.py` with `rows`, a caption `workflow/report/<name>.rst`, and,
+where it has a figure, a module `figures/<name>.py` with `draw`.
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from taskneurons.neurons.neuron_set import chance_jaccard, read_mask
+from taskneurons.neurons.mask_file import read_mask
+from taskneurons.neurons.neuron_set import chance_jaccard
 from taskneurons.tables.common import TableSettings
 
 

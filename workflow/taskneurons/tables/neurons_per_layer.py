@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from taskneurons.neurons.neuron_set import read_mask
+from taskneurons.neurons.mask_file import read_mask
 from taskneurons.tables.common import TableSettings
 
 

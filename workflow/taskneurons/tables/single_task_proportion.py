@@ -14,7 +14,7 @@ def _row(one: Predictions, percent: float, condition: str, n_seeds: int, setting
         "proportion_pct": percent,
         **value_and_interval(one.scores(condition), settings),
         "n_seeds": n_seeds,
-        "n_test": one.facts["n_test"],
+        "n_test": one.provenance["n_test"],
     }
 
 

@@ -9,7 +9,7 @@ from taskneurons.core.named import named
 from taskneurons.tables.common import TableSettings
 
 
-def main(settings: TableSettings, *, parquet: Path, csv: Path, **inputs: list[Path]) -> None:
+def main(settings: TableSettings, *, parquet: Path, csv: Path, **inputs: Path | list[Path]) -> None:
     """Write a table, in CSV with four decimals.
 
     Args:
