@@ -6,7 +6,10 @@ READY := $(VENV)/.installed
 RUN ?= smollm2-135m
 WEIGHTS := resources/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: run test check bench weights publish pins
+.PHONY: setup run test check docs bench weights publish pins
+
+# .venv with everything, from the pins.
+setup: $(READY)
 
 run: $(READY)
 	$(BIN)/snakemake
@@ -20,7 +23,12 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/snakemake --lint
+
+# The config's JSON schema and its reference page, from workflow/taskneurons/config/settings.py.
+docs: $(READY)
+	PYTHONPATH=workflow $(BIN)/python -m taskneurons.config.reference
 
 # Times and memory, against the bound and the rivals: benchmarks/results/<name>.json.
 bench: $(READY)
@@ -45,7 +53,7 @@ $(WEIGHTS): | $(READY)
 
 # Copy a finished run's tables and figures to docs/results/$(RUN), with a run.json that says what made them.
 publish: $(READY)
-	PYTHONPATH=workflow $(BIN)/python -m taskneurons.publish --run results/$(RUN) --out docs/results/$(RUN) --command '$(COMMAND)'
+	PYTHONPATH=workflow $(BIN)/python -m taskneurons.report.publish --run results/$(RUN) --out docs/results/$(RUN) --command '$(COMMAND)'
 
 # Renew the pins from what is installed.
 pins: $(READY)

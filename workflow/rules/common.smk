@@ -1,6 +1,9 @@
+import atexit
 import json
 import os
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +26,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 2**20))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(256 * 2**20))
 
+from taskneurons.core import warm
 from taskneurons.checks.config import checked_config, data_of, needed_sizes, some_tasks
 from taskneurons.config import settings as types
 from taskneurons.config.settings import percent_text
@@ -37,6 +41,14 @@ try:
     RUN = checked_config(config, ROOT)
 except UserError as problem:
     raise WorkflowError(str(problem)) from None
+
+# A local run's jobs are forks of one process that has imported torch and the like; not on a cluster's nodes.
+if os.environ.get(warm.VARIABLE) != "off":
+    os.environ.pop(warm.VARIABLE, None)
+    if workflow.is_main_process:
+        folder = tempfile.mkdtemp(prefix="taskneurons-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ[warm.VARIABLE] = f"{os.getpid()}@{folder}/warm"
 
 CONFIG = RUN.config
 STARTED = time.time()

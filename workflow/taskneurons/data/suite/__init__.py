@@ -1,0 +1,1 @@
+"""The embedded suite: twelve generated tasks in six families, and their plain text. Imports nothing else."""
