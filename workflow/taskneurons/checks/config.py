@@ -162,7 +162,11 @@ def _resolved_task(key: str, task: Task, config: Config) -> RunTask:
         "counterpart": task.counterpart,
         "metric": metric,
     }
-    return RunTask(shown, data, task.sizes or config.data.sizes, task.tokens or config.data.tokens)
+    sizes = task.sizes.model_dump(exclude_unset=True) if task.sizes else {}
+    tokens = task.tokens.model_dump(exclude_unset=True) if task.tokens else {}
+    return RunTask(
+        shown, data, config.data.sizes.model_copy(update=sizes), config.data.tokens.model_copy(update=tokens)
+    )
 
 
 def resolved_source(where: str, task: Task, data_root: str | None) -> ResolvedSource:

@@ -158,6 +158,17 @@ class Architecture(Settings):
         return self
 
 
+class PretrainingTraining(Optimisation):
+    """The pre-training of the embedded base model."""
+
+    epochs: Count = 3
+    """How often the training sees every document"""
+    batch_size: Count = 8
+    """Documents in a batch; small: what a document concludes is few of its tokens, and takes many steps to learn"""
+    learning_rate: Positive = 2e-3
+    """Its peak"""
+
+
 class Pretraining(Settings):
     """A small Llama that the workflow pre-trains itself, on plain text of the embedded suite."""
 
@@ -167,7 +178,7 @@ class Pretraining(Settings):
     """At most so many tokens of the byte-level BPE tokenizer"""
     architecture: Architecture = Architecture()
     """The model's sizes"""
-    training: Optimisation = Optimisation(epochs=3, batch_size=8, learning_rate=2e-3)
+    training: PretrainingTraining = PretrainingTraining()
     """The pre-training"""
 
 
@@ -320,9 +331,9 @@ class Task(Settings):
     metric: Literal["accuracy", "rougeL"] | None = None
     """Without one: accuracy where there are labels, else rougeL"""
     sizes: Sizes | None = None
-    """Its own data.sizes"""
+    """Its own data.sizes; what is not given is as there"""
     tokens: TokenBudget | None = None
-    """Its own data.tokens"""
+    """Its own data.tokens; what is not given is as there"""
 
     @field_validator("prompt")
     @classmethod

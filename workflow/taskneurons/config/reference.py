@@ -1,0 +1,129 @@
+"""The config's JSON schema, for editors, and its reference page, both made of the settings' own types and texts.
+
+`make docs` writes them; a test holds that they are current.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from taskneurons.config.settings import Config
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"
+PAGE = ROOT / "docs" / "configuration.md"
+
+HEAD = """# Configuration
+
+Every key of a config, made from `workflow/taskneurons/config/settings.py` by `make docs`: do not edit it here. Defaults
+suit a real model; the embedded suite's values are in `config.yaml`. A key without default has to be given, if the section
+that it stands in is. `<name>` is a key that you choose. Editors that know JSON schemas can use
+`workflow/schemas/config.schema.json`.
+
+| key | type | default | meaning |
+|---|---|---|---|
+"""
+
+
+def schema() -> str:
+    """The JSON schema of a config; `tasks` may also be the name of a file."""
+    content = Config.model_json_schema()
+    content["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    tasks = content["properties"]["tasks"]
+    content["properties"]["tasks"] = {
+        "description": tasks.pop("description"),
+        "anyOf": [{"type": "string"}, tasks],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """The alternatives of a type, without None, and without what only bounds it."""
+    if get_origin(annotation) is Annotated:
+        return _parts(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [part for one in get_args(annotation) if one is not NoneType for part in _parts(one)]
+    return [annotation]
+
+
+def _section(annotation: Any) -> tuple[str, type[BaseModel]] | None:
+    """The settings class of a key, and how its own keys are reached: directly, or by a name that the user chooses."""
+    for part in _parts(annotation):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return "", part
+        if get_origin(part) is dict:
+            below = _section(get_args(part)[1])
+            if below:
+                return ".<name>", below[1]
+    return None
+
+
+def _bounds(annotation: Any, metadata: list[Any]) -> str:
+    """The bounds of a number, and the pattern of a text, in words."""
+    found = list(metadata)
+    if get_origin(annotation) is Annotated:
+        found += get_args(annotation)[1:]
+    words = {"gt": "above {}", "ge": "at least {}", "lt": "below {}", "le": "at most {}"}
+    said = []
+    for one in found:
+        for rule in [one, *getattr(one, "metadata", [])]:
+            said += [text.format(f"{getattr(rule, name):g}") for name, text in words.items() if hasattr(rule, name)]
+    return ", ".join(dict.fromkeys(said))
+
+
+def _type(annotation: Any, metadata: list[Any] | None = None) -> str:
+    """A type in words."""
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false", NoneType: "null"}
+    bounds = _bounds(annotation, metadata or [])
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    kind = get_origin(annotation)
+    if kind in (Union, UnionType):
+        text = " or ".join(dict.fromkeys(_type(part) for part in get_args(annotation)))
+    elif kind is Literal:
+        text = " or ".join(f"`{value}`" for value in get_args(annotation))
+    elif kind is list:
+        text = f"list of ({_type(get_args(annotation)[0])})"
+    elif kind is dict:
+        text = f"mapping to ({_type(get_args(annotation)[1])})"
+    else:
+        text = names.get(annotation, "section")
+    return f"{text} ({bounds})" if bounds else text
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return ""
+    return f"`{json.dumps(value, ensure_ascii=False).replace('.0,', ',').replace('.0]', ']')}`"
+
+
+def rows(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Key, type, default and meaning of every leaf key, in the order of the settings."""
+    of_all_tasks = {"tasks.<name>.sizes.": "data.sizes.", "tasks.<name>.tokens.": "data.tokens."}
+    for name, field in section.model_fields.items():
+        key = f"{prefix}{name}"
+        meaning = " ".join((field.description or "").split())
+        below = _section(field.annotation)
+        if below is None:
+            default = f"`{of_all_tasks[prefix]}{name}`" if prefix in of_all_tasks else _default(field)
+            yield key, _type(field.annotation, field.metadata), default, meaning.replace("|", "\\|")
+        else:
+            yield from rows(below[1], f"{key}{below[0]}.")
+
+
+def page() -> str:
+    """The reference page."""
+    lines = [f"| `{key}` | {kind} | {default} | {meaning} |" for key, kind, default, meaning in rows()]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema())
+    PAGE.write_text(page())
