@@ -12,10 +12,13 @@ from taskneurons.config.settings import Config
 
 KINDS = {
     "float_type": "a number",
+    "float_parsing": "a number",
     "int_type": "a whole number",
+    "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "string_type": "a text",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "list_type": "a list",
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
@@ -57,14 +60,6 @@ def _path(error: ErrorDetails, config: Any) -> list[str | int]:
     return found
 
 
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return isinstance(value, str)
-
-
 def _unknown_key(where: list[str | int]) -> str:
     known = list(_section_at(where).model_fields)
     close = difflib.get_close_matches(str(where[-1]), known, n=1)
@@ -96,8 +91,6 @@ def _what(error: ErrorDetails, where: list[str | int]) -> str:
     if kind not in KINDS:
         return f"{value!r}: {error['msg']}"
     hint = ""
-    if _is_number(value):
-        hint = " (it is read as text: write a number without quotes, and with a point before an exponent, as in 1.0e-4)"
     if isinstance(value, bool):
         hint = " (YAML reads yes, no, on and off as true and false: write such a word in quotes)"
     return f"{value!r} is not {KINDS[kind]}{hint}"

@@ -11,17 +11,28 @@ what only the workflow needs, such as seeds, of which each job gets one.
 from string import Formatter
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 TaskKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 RuleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
-Count = Annotated[int, Field(ge=1)]
-CountOrNone = Annotated[int, Field(ge=0)]
-Percent = Annotated[float, Field(gt=0, le=100)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+
+
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is not a number (YAML reads yes, no, on and off as true and false)")
+    return value
+
+
+# Numbers may be written as texts: 1e-4 is one to YAML, and so is every number within a mapping that --config is given.
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+Number = Annotated[float, BeforeValidator(_no_truth_value)]
+Count = Annotated[Whole, Field(ge=1)]
+CountOrNone = Annotated[Whole, Field(ge=0)]
+Percent = Annotated[Number, Field(gt=0, le=100)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0)]
 Seeds = Annotated[list[CountOrNone], Field(min_length=1)]
 Percents = Annotated[list[Percent], Field(min_length=1)]
 
@@ -29,9 +40,7 @@ Percents = Annotated[list[Percent], Field(min_length=1)]
 class Settings(BaseModel):
     """Settings with known keys only, which nothing changes afterwards."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class StepSettings(Settings):
@@ -100,7 +109,7 @@ class Optimisation(Settings):
     """Share of the steps in which the learning rate rises"""
     schedule: Literal["linear", "constant"] = "linear"
     """After the warm-up: linear (down to zero) or constant"""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.01
     """AdamW's"""
     max_gradient_norm: Positive = 1.0
     """Gradients with a larger norm are scaled down to it"""
@@ -174,7 +183,7 @@ class Pretraining(Settings):
 
     documents_per_task: Count = 1600
     """Plain-text documents a task in the pre-training text"""
-    vocabulary: Annotated[int, Field(ge=300)] = 1280
+    vocabulary: Annotated[Whole, Field(ge=300)] = 1280
     """At most so many tokens of the byte-level BPE tokenizer"""
     architecture: Architecture = Architecture()
     """The model's sizes"""
@@ -602,7 +611,7 @@ class TablesSection(Settings):
 
     bootstrap: Count = 1000
     """Replicates over test examples"""
-    confidence: Annotated[float, Field(gt=0, lt=100)] = 95
+    confidence: Annotated[Number, Field(gt=0, lt=100)] = 95
     """Percent"""
 
 
