@@ -19,20 +19,23 @@ from transformers import PreTrainedModel
 
 from common import benchmark, in_fresh_process, print_memory_of, row, seconds, timed
 from geometry import CPU, GEOMETRY, build, examples
-from taskneurons.attribution.scores import Pair, attribute, neuron_outputs
-from taskneurons.deactivation.switch_off import deactivated_by_row
-from taskneurons.data.encoding import collate, sample_losses
+from taskneurons.attribution.products import neuron_outputs
+from taskneurons.attribution.scores import attribute
+from taskneurons.config.settings import Scoring
+from taskneurons.data.encoding import Pair, collate, sample_losses
 from taskneurons.deactivation.exact_ablation import loss_changes, sampled_neurons
-from taskneurons.neurons.blocks import blocks, widths
+from taskneurons.deactivation.switch_off import deactivated_by_row
 from taskneurons.models.loaded import LoadedModel, native_bfloat16
-from taskneurons.neurons.neuron_set import neuron_index, top_share
+from taskneurons.neurons.blocks import blocks, widths
+from taskneurons.neurons.layout import neuron_index
+from taskneurons.neurons.neuron_set import top_share
 
 SMALL = {**GEOMETRY, "layers": 2, "d": 64, "d_ff": 172, "vocabulary": 512, "tokens": 16, "targets": 4}
 
 
 def ours(loaded: LoadedModel, pairs: list[Pair], replicates: int = 0) -> Any:
     """Scores of all neurons, as the workflow makes them; with so many weighted sums beside the whole one."""
-    settings = {"aggregation": "sample", "loss": "mean", "batch_size": GEOMETRY["batch"], "batch_tokens": 1 << 20}
+    settings = Scoring(batch_size=GEOMETRY["batch"], batch_tokens=1 << 20)
     return attribute(loaded, pairs, settings, np.ones((replicates, len(pairs))), None)
 
 
@@ -126,18 +129,17 @@ def bfloat16_rows() -> list[dict[str, Any]]:
 def exact_ablation_row() -> dict[str, Any]:
     """One example repeated over 16 ablated neurons (and as it is), against one forward of it a neuron."""
     loaded, pairs = build(GEOMETRY), examples(GEOMETRY, 1)
-    neurons = sampled_neurons(neuron_index(widths(loaded.model)), GEOMETRY["layers"], 16, seed=0)
-
-    places = neurons.index.tolist()
-    settings = {"loss": "mean", "batch_size": 1 + len(places), "batch_tokens": 1 << 20}
+    sampled = sampled_neurons(neuron_index(widths(loaded.model)), GEOMETRY["layers"], 16, seed=0)
+    neurons = sampled.index.tolist()
+    settings = Scoring(batch_size=1 + len(neurons), batch_tokens=1 << 20)
 
     @torch.no_grad()
     def one_by_one() -> None:
-        for place in places:
-            with deactivated_by_row(loaded.model, [place]):
+        for neuron in neurons:
+            with deactivated_by_row(loaded.model, [neuron]):
                 sample_losses(loaded.model, collate(pairs, CPU))
 
-    return timed("time/exact-ablation", None, partial(loss_changes, loaded, pairs, places, settings), one_by_one)
+    return timed("time/exact-ablation", None, partial(loss_changes, loaded, pairs, neurons, settings), one_by_one)
 
 
 def memory_rows() -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from taskneurons.data.encoding import Pair
 from taskneurons.models.loaded import Compute, LoadedModel
 
 CPU = torch.device("cpu")
@@ -35,7 +36,7 @@ def build(geometry: dict[str, Any], dtype: torch.dtype = torch.float32) -> Loade
     return LoadedModel(model, None, {}, Compute(CPU, dtype))
 
 
-def examples(geometry: dict[str, Any], number: int) -> list[tuple[list[int], list[int]]]:
+def examples(geometry: dict[str, Any], number: int) -> list[Pair]:
     """Random token ids: prompts and targets."""
     # As many are made whatever the number, so that what making them left free does not differ between processes.
     ids = np.random.default_rng(0).integers(geometry["vocabulary"], size=(10000, geometry["tokens"])).tolist()

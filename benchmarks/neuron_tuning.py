@@ -16,19 +16,20 @@ from peft import LoraConfig, get_peft_model
 
 from common import benchmark, in_fresh_process, print_memory_of, row, timed
 from geometry import CPU, GEOMETRY, build, examples
-from taskneurons.attribution.scores import neuron_outputs
+from taskneurons.attribution.products import neuron_outputs
+from taskneurons.data.encoding import Pair, collate, sample_losses
 from taskneurons.deactivation.switch_off import deactivated
-from taskneurons.data.encoding import collate, sample_losses
-from taskneurons.neurons.blocks import matrices, widths
 from taskneurons.models.loaded import LoadedModel
+from taskneurons.neurons.blocks import widths
+from taskneurons.neurons.matrices import matrices
 from taskneurons.neurons.neuron_set import NeuronSet, random_set
-from taskneurons.tuning.trained_neurons import slices, trained_neurons
+from taskneurons.tuning.trained_neurons import slices_of, trained_neurons
 
 PERCENT = 10
 FFN = ["gate_proj", "up_proj", "down_proj"]
 LORA = {"lora-ffn": (16, FFN), "lora-qv": (8, ["q_proj", "v_proj"])}
 
-Pairs = list[tuple[list[int], list[int]]]
+Pairs = list[Pair]
 
 
 class Training:
@@ -77,7 +78,7 @@ def ours(loaded: LoadedModel, pairs: Pairs) -> Training:
     """The selected neurons as parameters of their own."""
     stack = ExitStack()  # kept by the result: the context ends with it
     trained = stack.enter_context(trained_neurons(loaded.model, some_neurons(loaded.model)))
-    indices = {id(place.index): place.index.nbytes for place in trained.slices}
+    indices = {id(one.index): one.index.nbytes for one in trained.slices}
     return Training(
         loaded.model,
         trained.parameters(),
@@ -98,11 +99,9 @@ def masked(loaded: LoadedModel, pairs: Pairs) -> Training:
     """The FFN matrices whole, with gradients set to zero outside the mask."""
     weights = [matrix.weight.requires_grad_(True) for layer in matrices(loaded.model) for matrix in layer]
     masks = {}
-    for _, places in slices(loaded.model, some_neurons(loaded.model)):
-        for place in places:
-            masks[place.whole] = torch.ones_like(place.whole, dtype=torch.bool).index_fill_(
-                place.axis, place.index, False
-            )
+    for _, slices in slices_of(loaded.model, some_neurons(loaded.model)):
+        for one in slices:
+            masks[one.whole] = torch.ones_like(one.whole, dtype=torch.bool).index_fill_(one.axis, one.index, False)
 
     def mask_gradients() -> None:
         for weight in weights:

@@ -9,27 +9,25 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from conftest import readers, tiny_model
-from taskneurons import attribution
-from taskneurons.attribution.scores import (
-    Sums,
-    attribute,
-    neuron_outputs,
-    resampling_weights,
-    sample_products,
-    score_frame,
-)
+from taskneurons.attribution import scores as engine
+from taskneurons.attribution.products import neuron_outputs, sample_products
+from taskneurons.attribution.resampling import resampling_weights
+from taskneurons.attribution.scores import Sums, attribute, score_frame
+from taskneurons.config.settings import Scoring
 from taskneurons.core.errors import UserError
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.deactivation.switch_off import deactivated
 from taskneurons.models.loaded import Compute, LoadedModel
-from taskneurons.neurons.blocks import reader_columns, widths
-from taskneurons.neurons.families import feed_forward
-from taskneurons.neurons.neuron_set import NeuronSet, neuron_index
+from taskneurons.neurons.blocks import widths
+from taskneurons.neurons.families import family
+from taskneurons.neurons.layout import neuron_index
+from taskneurons.neurons.matrices import reader_columns
+from taskneurons.neurons.neuron_set import NeuronSet
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 CPU = torch.device("cpu")
 STEP = 0.05
-SETTINGS = {"aggregation": "sample", "loss": "mean", "batch_size": 2, "batch_tokens": 1000}
+SETTINGS = Scoring(aggregation="sample", loss="mean", batch_size=2, batch_tokens=1000)
 
 
 def on_cpu(model, dtype=torch.float32):
@@ -37,7 +35,8 @@ def on_cpu(model, dtype=torch.float32):
 
 
 def scores(model, pairs, dtype=torch.float32, **changes):
-    sums = attribute(on_cpu(model, dtype), pairs, {**SETTINGS, **changes}, np.zeros((0, len(pairs))), "test")
+    settings = SETTINGS.model_copy(update=changes)
+    sums = attribute(on_cpu(model, dtype), pairs, settings, np.zeros((0, len(pairs))), "test")
     return score_frame(sums, neuron_index(widths(model)))
 
 
@@ -54,7 +53,7 @@ def reference_losses(model, batch):
 def test_signed_sum_equals_weight_gradient_in_float64(model):
     """Σ_tokens ω·∂L/∂ω = Σ_d W[d, j]·∂L/∂W[d, j], W the reader, sample by sample."""
     model = model.double()
-    axis = feed_forward(model.config.model_type).neuron_axis
+    axis = family(model.config.model_type).neuron_axis
     for pair in PAIRS:
         batch = collate([pair], CPU)
         weights = [reader.weight.requires_grad_(True) for reader in readers(model)]
@@ -70,13 +69,13 @@ def test_signed_sum_equals_weight_gradient_in_float64(model):
         assert ((got - expected).abs() <= 1e-9 * bound + 1e-18).all()
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])
-def test_scores_predict_the_real_change_of_the_loss(family):
+@pytest.mark.parametrize("name", ["llama", "gpt2", "opt"])
+def test_scores_predict_the_real_change_of_the_loss(name):
     """The product is the slope of the loss in the scale of the neuron's output, here as a central difference.
 
     The step is large because Llama's norm computes in float32 whatever the model's dtype is.
     """
-    model = tiny_model(family).double()
+    model = tiny_model(name).double()
     batch = collate(PAIRS, CPU)
     products = sample_products(model, batch)
     start = 0
@@ -145,9 +144,13 @@ def test_padding_left_or_right_and_batching_change_nothing(model):
 @pytest.mark.parametrize("changes", [{"batch_size": 1}, {"batch_size": 9}, {"batch_size": 9, "batch_tokens": 6}])
 def test_batch_size_and_order_change_nothing(changes):
     model = tiny_model("llama")
-    one, other = scores(model, PAIRS), scores(model, PAIRS[::-1], **changes)
-    for column in ("score", "signed_score"):
-        assert np.allclose(one[column], other[column], rtol=1e-4, atol=1e-8)
+    for how in ("sample", "token", "total"):
+        one, other = (
+            scores(model, PAIRS, aggregation=how),
+            scores(model, PAIRS[::-1], aggregation=how, **changes),
+        )
+        assert one["score"].max() > 0
+        assert np.allclose(one["score"], other["score"], rtol=1e-4, atol=1e-8)
 
 
 def test_a_prompts_own_tokens_never_enter_the_loss(model):
@@ -160,13 +163,15 @@ def test_a_prompts_own_tokens_never_enter_the_loss(model):
 
 
 def test_aggregations_differ_as_defined(model):
-    """token ≥ sample ≥ total for every neuron; total is the absolute signed score, which all of them have."""
+    """token ≥ sample ≥ total for every neuron; total is the absolute sum of the samples' own signed products."""
     frames = {how: scores(model, PAIRS, aggregation=how, loss="sum") for how in ("token", "sample", "total")}
     slack = 1e-7
     assert (frames["token"]["score"] >= frames["sample"]["score"] - slack).all()
     assert (frames["sample"]["score"] >= frames["total"]["score"] - slack).all()
-    for how in ("token", "sample", "total"):
-        assert np.allclose(frames["total"]["score"], frames[how]["signed_score"].abs())
+    signed = sum(sample_products(model, collate([pair], CPU), "sum")[0] for pair in PAIRS) / len(PAIRS)
+    assert np.allclose(frames["total"]["score"], signed.abs().numpy(), rtol=1e-4, atol=1e-7)
+    assert (frames["token"]["score"] > frames["sample"]["score"] + slack).any()
+    assert (frames["sample"]["score"] > frames["total"]["score"] + slack).any()
 
 
 def test_bootstrap_replicates_are_weighted_means():
@@ -221,7 +226,7 @@ def test_a_batch_that_is_out_of_memory_is_halved(monkeypatch):
         return sample_products(model, batch, *rest)
 
     limit = 2
-    monkeypatch.setattr(attribution, "sample_products", limited)
+    monkeypatch.setattr(engine, "sample_products", limited)
     assert np.allclose(scores(model, PAIRS, batch_size=3)["score"], expected["score"], rtol=1e-4, atol=1e-8)
     assert sizes == [1, 2]
     limit = 0
@@ -234,13 +239,13 @@ def test_sums_over_parts_are_the_sums_over_all():
     model = on_cpu(tiny_model("llama"))
     weights = resampling_weights(3, 4, "t", 0)
     for how in ("sample", "token", "total"):
-        settings = {**SETTINGS, "aggregation": how}
+        settings = SETTINGS.model_copy(update={"aggregation": how})
         whole = attribute(model, PAIRS, settings, weights, "test")
         parts = Sums.none(len(whole.score), 4)
         for rows in ([0, 2], [1]):
             parts.add(attribute(model, [PAIRS[row] for row in rows], settings, weights[:, rows], "test"))
         assert parts.samples == whole.samples == 3
-        for field in ("score", "signed", "resampled"):
+        for field in ("score", "resampled"):
             assert np.allclose(getattr(parts, field), getattr(whole, field), rtol=1e-4, atol=1e-8)
 
 
@@ -257,11 +262,27 @@ def test_no_hook_survives_an_exception(model):
     assert all(not reader._forward_pre_hooks for reader in readers(model))
 
 
-def test_weights_get_no_gradient():
-    """The backward is of activations only: frozen weights stay without gradients."""
+def test_weights_get_no_gradient_and_the_callers_flags_are_back(monkeypatch):
+    """The backward is of activations only; which parameters are trained is the caller's affair, also after an error."""
     model = tiny_model("llama")
+    trained = [number % 2 == 0 for number, _ in enumerate(model.parameters())]
+    for parameter, flag in zip(model.parameters(), trained, strict=True):
+        parameter.requires_grad_(flag)
+    inside = []
+
+    def watched(model, *rest):
+        inside.append(any(parameter.requires_grad for parameter in model.parameters()))
+        return sample_products(model, *rest)
+
+    monkeypatch.setattr(engine, "sample_products", watched)
     scores(model, PAIRS)
-    assert all(not parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    assert inside == [False, False]
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert [parameter.requires_grad for parameter in model.parameters()] == trained
+    monkeypatch.setattr(engine, "sample_products", None)
+    with pytest.raises(TypeError):
+        scores(model, PAIRS)
+    assert [parameter.requires_grad for parameter in model.parameters()] == trained
 
 
 def test_float16_scores_of_small_gradients_need_the_scale():
@@ -281,7 +302,7 @@ def test_a_scale_that_overflows_is_lowered(monkeypatch):
         tried.append(scale)
         return sample_products(model, batch, loss, 1.0) * (np.inf if scale > 256 else 1.0)
 
-    monkeypatch.setattr(attribution, "sample_products", overflowing)
+    monkeypatch.setattr(engine, "sample_products", overflowing)
     model = tiny_model("llama")
     assert np.isfinite(scores(model, PAIRS[:1], torch.float16)["score"]).all()
     assert tried == [2.0**16, 2.0**12, 2.0**8]

@@ -4,7 +4,7 @@ import torch
 from captum.attr import LayerGradientXActivation
 
 from conftest import readers, tiny_model
-from taskneurons.attribution.scores import sample_products
+from taskneurons.attribution.products import sample_products
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.neurons.blocks import widths
 

@@ -5,16 +5,19 @@ import copy
 import numpy as np
 import pytest
 import torch
-from taskneurons.attribution.criteria_old import CRITERIA, along_path
 
 from conftest import TINY, readers, tiny_model
+from taskneurons.attribution.criteria.integrated_gradients import along_path
+from taskneurons.attribution.measuring import CriterionSettings
+from taskneurons.core.named import named
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.models.loaded import Compute, LoadedModel
-from taskneurons.neurons.blocks import family_of, reader_columns, widths
+from taskneurons.neurons.blocks import family_of, widths
+from taskneurons.neurons.matrices import reader_columns
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 CPU = torch.device("cpu")
-SETTINGS = {"aggregation": "sample", "loss": "mean", "batch_size": 2, "batch_tokens": 1000, "seed": 0, "steps": 4}
+SETTINGS = CriterionSettings(aggregation="sample", loss="mean", batch_size=2, batch_tokens=1000, seed=[0], steps=4)
 
 
 def on_cpu(model):
@@ -22,8 +25,8 @@ def on_cpu(model):
 
 
 def value_of(name, model, pairs=PAIRS, **changes):
-    settings = {**SETTINGS, "layers": list(range(len(widths(model)))), **changes}
-    return CRITERIA[name](on_cpu(model), pairs, settings)
+    settings = SETTINGS.model_copy(update={"layers": list(range(len(widths(model)))), **changes})
+    return named("attribution.criteria", name).values(on_cpu(model), pairs, settings)
 
 
 def outputs_and_gradients(model, pair):
@@ -115,9 +118,10 @@ def test_parameters(family):
                     sums = sums + (writer.bias * writer.bias.grad).abs()
             expected[start : start + width] += sums.detach().numpy()
             start += width
+    flags = [parameter.requires_grad for parameter in model.parameters()]
     found = value_of("parameters", model)
     assert np.allclose(found, expected / len(PAIRS), rtol=1e-3, atol=1e-6 * found.max())
-    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert [parameter.requires_grad for parameter in model.parameters()] == flags
 
 
 @pytest.mark.parametrize("family", ["llama", "opt"])
@@ -126,7 +130,7 @@ def test_integrated_gradients_add_up_to_the_layers_effect(family):
     model = tiny_model(family).double().requires_grad_(False)
     batch = collate(PAIRS, CPU)
     for layer in range(len(widths(model))):
-        found = along_path(on_cpu(model), batch, layer, {"loss": "mean", "steps": 64}, 1.0).sum(dim=1)
+        found = along_path(on_cpu(model), batch, layer, SETTINGS.model_copy(update={"steps": 64}), 1.0).sum(dim=1)
         off = copy.deepcopy(model)
         with torch.no_grad():
             reader_columns(off)[layer].zero_()
@@ -151,4 +155,4 @@ def test_one_step_of_integrated_gradients_is_at_half_the_output():
 def test_random_knows_only_its_seed():
     model = tiny_model("llama")
     assert np.array_equal(value_of("random", model), value_of("random", model, pairs=PAIRS[:1]))
-    assert not np.array_equal(value_of("random", model), value_of("random", model, seed=1))
+    assert not np.array_equal(value_of("random", model), value_of("random", model, seed=[1]))

@@ -1,13 +1,23 @@
-"""Deactivation equals setting the neurons' outputs to zero."""
+"""Deactivation equals setting the neurons' outputs to zero; the steps that switch sets off, one at a time."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from conftest import readers
+from conftest import loaded_of, readers, task_file
+from taskneurons.config.settings import DamageExamples, DeviceSettings, Evaluation, EvaluationSection
+from taskneurons.core.artifacts import read_frame
+from taskneurons.core.errors import UserError
+from taskneurons.data.encoding import collate, sample_losses
+from taskneurons.data.task import read_task
+from taskneurons.deactivation import damage, evaluate
 from taskneurons.deactivation.switch_off import deactivated
-from taskneurons.models.loaded import weights_hash
+from taskneurons.evaluation.prediction import predict
+from taskneurons.models.loaded import LoadedModel, weights_hash
 from taskneurons.neurons.blocks import widths
+from taskneurons.neurons.mask_file import write_mask
 from taskneurons.neurons.neuron_set import NeuronSet, random_set
 
 
@@ -56,3 +66,108 @@ def test_nothing_selected_changes_nothing(model):
 def test_another_models_neurons_are_refused(model):
     with pytest.raises(ValueError, match="the model has"), deactivated(model, NeuronSet(np.ones(4, bool), (2, 2))):
         pass
+
+
+# ---- the steps ----
+
+WORDS = ("rule", "k", "masked_task", "draw")
+
+
+@pytest.fixture
+def at_hand(monkeypatch) -> LoadedModel:
+    """A model that the steps load."""
+    loaded = loaded_of("llama")
+    for module in (damage, evaluate):
+        monkeypatch.setattr(module, "load_model", lambda path, settings: loaded)
+    return loaded
+
+
+def mask_of(loaded, path, number, seed=0, **made):
+    """A mask of so many random neurons, and those neurons."""
+    sizes = widths(loaded.model)
+    neurons = random_set(number, sizes, seed)
+    made = {"set": "one", "rule": "global", "k": 10, "model": loaded.identity, **made}
+    write_mask(path, neurons, [None] * len(sizes), None, made)
+    return path, neurons
+
+
+def damage_of(tmp_path, masks, **examples):
+    settings = damage.DamageSettings(
+        damage=DamageExamples(**{"examples": 3, "scored": {"global": [10]}, "scored_examples": 2, **examples}),
+        evaluation=Evaluation(batch_size=2),
+        batch_tokens=1000,
+        compute=DeviceSettings(),
+    )
+    data, out = task_file(tmp_path / "data.parquet", "one"), tmp_path / "damage.parquet"
+    damage.main(settings, model=Path("model"), data=data, masks=masks, damage=out)
+    return read_frame(out, "damage")[0]
+
+
+def test_damage_against_losses_one_by_one(at_hand, tmp_path):
+    """A mask of the scored rule and k, one of another k, and a random one, on three examples of four."""
+    made = [
+        mask_of(at_hand, tmp_path / "a.parquet", 20, 1),
+        mask_of(at_hand, tmp_path / "b.parquet", 9, 2, k=3),
+        mask_of(at_hand, tmp_path / "c.parquet", 20, 3, set="random-1", rule="random", draw=1),
+    ]
+    frame = damage_of(tmp_path, [path for path, _ in made])
+    keys = [("none", 0, "none", 0), ("global", 10, "one", 0), ("global", 3, "one", 0), ("random", 10, "random-1", 1)]
+    examples = read_task(tmp_path / "data.parquet").encoded(at_hand.tokenizer)[:3]
+    for key, neurons in zip(keys, [None, *(neurons for _, neurons in made)], strict=True):
+        rows = frame[(frame[list(WORDS)] == key).all(axis=1)]
+        assert set(rows["n_neurons"]) == {0 if neurons is None else len(neurons)}
+        with torch.no_grad(), deactivated(at_hand.model, neurons):
+            losses = [sample_losses(at_hand.model, collate([one.pair], torch.device("cpu"))).item() for one in examples]
+        assert rows.loc[rows["measure"] == "loss", "value"].tolist() == pytest.approx(losses, rel=1e-4)
+        scored = rows.loc[rows["measure"] == "score", "value"]
+        assert len(scored) == (2 if key[:2] in {("none", 0), ("global", 10)} else 0)
+        assert set(scored) <= {0.0, 1.0}
+    assert frame.loc[frame["measure"] == "loss", "value"].nunique() == 12
+    assert set(damage_of(tmp_path, [made[0][0]], scored={})["measure"]) == {"loss"}
+
+
+def test_masks_that_do_not_fit_are_told(at_hand, tmp_path):
+    own, _ = mask_of(at_hand, tmp_path / "own.parquet", 5)
+    other, _ = mask_of(at_hand, tmp_path / "other.parquet", 5, model="another")
+    with pytest.raises(UserError, match=r"other\.parquet was made on model another, but this model is .*: score and"):
+        damage_of(tmp_path, [own, other])
+    assert not (tmp_path / "damage.parquet").exists()
+    with pytest.raises(UserError, match=r"other\.parquet was made on model another"):
+        predictions_of(tmp_path, [other])
+    with pytest.raises(UserError, match=r"own\.parquet holds the set 'one', which another mask holds already"):
+        predictions_of(tmp_path, [own, own])
+
+
+def test_a_mask_of_the_model_that_this_one_was_trained_from_fits(at_hand, tmp_path):
+    path, _ = mask_of(at_hand, tmp_path / "base.parquet", 5, model="the base")
+    with pytest.raises(UserError, match="was made on model the base"):
+        damage_of(tmp_path, [path])
+    at_hand.provenance["parent"] = "the base"
+    assert set(damage_of(tmp_path, [path])["rule"]) == {"none", "global"}
+
+
+def predictions_of(tmp_path, masks):
+    settings = evaluate.DeactivationSettings(
+        evaluation=EvaluationSection(batch_size=2, cross_task_examples=3),
+        tasks=["one", "two"],
+        compute=DeviceSettings(),
+    )
+    data, out = task_file(tmp_path / "data.parquet", "one"), tmp_path / "predictions.parquet"
+    evaluate.main(settings, model=Path("model"), data=data, masks=masks, predictions=out)
+    return read_frame(out, "predictions")[0]
+
+
+def test_predictions_under_each_set(at_hand, tmp_path):
+    """All four examples as it is, with the task's own set and with random ones off; three with another task's."""
+    masks = [
+        mask_of(at_hand, tmp_path / f"{name}.parquet", 40, seed, set=name)
+        for seed, name in enumerate(("one", "two", "random-0"))
+    ]
+    frame = predictions_of(tmp_path, [path for path, _ in masks])
+    assert frame.groupby("condition", sort=False).size().to_dict() == {"none": 4, "one": 4, "two": 3, "random-0": 4}
+    task = read_task(tmp_path / "data.parquet")
+    for name, neurons in {"none": None, "one": masks[0][1]}.items():
+        with deactivated(at_hand.model, neurons):
+            found, scores = predict(at_hand, task, task.encoded(at_hand.tokenizer), Evaluation(batch_size=1))
+        rows = frame[frame["condition"] == name]
+        assert (rows["prediction"].tolist(), rows["score"].tolist()) == (found, scores)

@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from taskneurons.core.artifacts import read_frame, read_metadata
-from taskneurons.models.loaded import read_identity
-from taskneurons.neurons.neuron_set import read_mask
+from taskneurons.core.artifacts import read_frame, read_provenance
+from taskneurons.models.loaded import read_model_provenance
+from taskneurons.neurons.mask_file import read_mask
+from taskneurons.report.contents import TABLES
 
 TASKS = ("film_reviews", "dish_reviews", "cafe_facts")
 
@@ -108,35 +109,35 @@ def test_deactivation_table(results):
     assert table["value"].between(0, 100).all()
 
 
-def test_every_table_and_figure_is_there(results):
-    tables = {path.stem for path in (results / "tables").glob("*.csv")}
-    assert tables == {path.stem for path in (results / "tables").glob("*.parquet")} >= {"overlap_rate", "specificity"}
-    drawn = ("deactivation", "cross_task_deactivation", "neurons_per_layer", "jaccard")
-    tuned = ("neuron_tuning", "cross_task_tuning", "single_task_proportion")
-    for figure in (*drawn, *tuned, "selection_damage", "faithfulness", "stability"):
-        for suffix in ("svg", "png"):
-            assert (results / "figures" / f"{figure}.{suffix}").stat().st_size > 1000
+def test_every_table_and_figure_that_is_declared_is_there(results):
     page = (results / "report.html").read_text()
-    assert all(f'id="{name}"' in page for name in tables)
+    for table in TABLES:
+        frame = pd.read_parquet(results / "tables" / f"{table.name}.parquet")
+        assert len(frame) == len(pd.read_csv(results / "tables" / f"{table.name}.csv")) > 0
+        assert f'<h2 id="{table.name}">' in page
+        assert page.count(f'<img alt="{table.name}"') == table.figure
+        for suffix in ("svg", "png"):
+            assert (results / "figures" / f"{table.name}.{suffix}").exists() == table.figure
     assert "http" not in page.replace("http://www.w3.org", "")
+    assert "</a>\n<a " in page  # a blank between the links, so that the list can wrap
 
 
 def test_artifacts_say_what_made_them(results):
-    model = read_identity(results / "models" / "multitask-seed1")
-    assert model["parent"] == read_identity(results / "models" / "base")["identity"]
+    model = read_model_provenance(results / "models" / "multitask-seed1")
+    assert model["parent"] == read_model_provenance(results / "models" / "base")["identity"]
     scores, made = read_frame(results / "scores" / "multitask-seed1" / "cafe_facts.parquet", "scores")
-    data = read_metadata(results / "data" / "cafe_facts" / "attribution.parquet", "task data")
+    data = read_provenance(results / "data" / "cafe_facts" / "attribution.parquet", "task data")
     assert made["model"] == model["identity"]
     assert made["data_hash"] == data["data_hash"]
     assert made["spec"]["attribution"]["aggregation"] == "sample"
     assert len(scores) == 64
-    neurons, mask = read_mask(results / "masks" / "multitask-seed1" / "cafe_facts" / "top10.parquet")
+    neurons, mask = read_mask(results / "masks" / "multitask-seed1" / "cafe_facts" / "global10.parquet")
     assert len(neurons) == 6
     assert mask["model"] == model["identity"]
     best = scores.nlargest(6, "score")[["layer", "neuron"]].sort_values(["layer", "neuron"]).to_numpy().tolist()
-    read = pd.read_parquet(results / "masks" / "multitask-seed1" / "cafe_facts" / "top10.parquet")
+    read = pd.read_parquet(results / "masks" / "multitask-seed1" / "cafe_facts" / "global10.parquet")
     assert read[["layer", "neuron"]].sort_values(["layer", "neuron"]).to_numpy().tolist() == best
-    random, _ = read_mask(results / "masks" / "multitask-seed1" / "random" / "random10-seed1.parquet")
+    random, _ = read_mask(results / "masks" / "multitask-seed1" / "random" / "random10-draw1.parquet")
     assert len(random) == 6
 
 
@@ -147,17 +148,45 @@ def test_logs_and_statistics_of_every_step(results):
     assert "multi-task training" in (results / "logs" / "multitask-seed1.log").read_text()
 
 
+def run_step(project: Path, spec: dict, files: dict, **environment: str) -> subprocess.CompletedProcess:
+    """A step as a rule runs it, in a process of its own."""
+    command = [sys.executable, str(project / "workflow" / "run_step.py"), json.dumps(spec), json.dumps(files)]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, env={**os.environ, **environment})
+
+
+def deactivation_of_the_base_model(results: Path, out: str) -> tuple[dict, dict]:
+    """A job with a mask that belongs to another model."""
+    spec = read_provenance(results / "predictions" / "multitask-seed1" / "cafe_facts.parquet", "predictions")["spec"]
+    files = {
+        "model": str(results / "models" / "base"),
+        "data": str(results / "data" / "cafe_facts" / "test.parquet"),
+        "masks": [str(results / "masks" / "multitask-seed1" / "cafe_facts" / "global10.parquet")],
+        "predictions": out,
+    }
+    return spec, files
+
+
 def test_a_mask_of_another_model_is_refused(results, project):
-    mask = results / "masks" / "multitask-seed1" / "cafe_facts" / "top10.parquet"
-    spec = read_metadata(results / "predictions" / "multitask-seed1" / "cafe_facts.parquet", "predictions")["spec"]
-    command = [sys.executable, "-m", "taskneurons.evaluation", "--spec", json.dumps(spec)]
-    command += ["--model", str(results / "models" / "base"), "--masks", str(mask), "--out", "out.parquet"]
-    command += ["--data", str(results / "data" / "cafe_facts" / "test.parquet")]
-    result = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    result = run_step(project, *deactivation_of_the_base_model(results, "out.parquet"), TASKNEURONS_WARM="off")
     assert result.returncode == 1
     assert "was made on model" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (project / "out.parquet").exists()
+
+
+def test_a_step_finds_the_library_without_pythonpath(results, project, tmp_path):
+    """As in a conda environment, for which Snakemake takes PYTHONPATH away, and from any folder."""
+    spec = read_provenance(results / "masks" / "base" / "cafe_facts" / "global10.parquet", "mask")["spec"]
+    scores = str(results / "scores" / "base" / "cafe_facts.parquet")
+    files = {"scores": [scores], "activations": [], "masks": [str(tmp_path / "mask.parquet")]}
+    command = [sys.executable, "-P", str(project / "workflow" / "run_step.py"), json.dumps(spec), json.dumps(files)]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"TASKNEURONS_WARM": "off"}
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert (
+        read_mask(tmp_path / "mask.parquet")[0]
+        == read_mask(results / "masks" / "base" / "cafe_facts" / "global10.parquet")[0]
+    )
 
 
 def test_snakemakes_own_report(project):
@@ -200,3 +229,87 @@ def test_neuron_tuning_table(results):
     assert list(table["value"][:3]) == list(zero_shot["value"])
     crossed = pd.read_csv(results / "tables" / "cross_task_tuning.csv")
     assert dict(crossed["reading"].value_counts()) == {"own-data": 9, "tested-data": 9}
+
+
+TABLE = '''"""How many neurons each task has."""
+
+from pathlib import Path
+from typing import Any
+
+from taskneurons.neurons.mask_file import read_mask
+from taskneurons.tables.common import TableSettings
+
+
+def rows(settings: TableSettings, *, masks: list[Path]) -> list[dict[str, Any]]:
+    """One row a task."""
+    sets = [read_mask(path) for path in masks]
+    return [{"task": settings.tasks[mask["set"]]["name"], "value": len(neurons)} for neurons, mask in sets]
+'''
+FIGURE = '''"""Bars of how many neurons each task has."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """The figure of the table."""
+    figure, axes = plt.subplots()
+    axes.bar(table["task"], table["value"])
+    return figure
+'''
+DECLARATION = """
+TABLES.append(Table("set_sizes", "how many neurons a task has", inputs=("masks",), fields=("name",), figure=True))
+"""
+RULE = '''"""The neurons with the smallest scores."""
+
+from taskneurons.neurons.neuron_set import NeuronSet
+from taskneurons.selection.comparison import Comparison
+
+VALUES = "attribution"
+COMPARES = True
+
+
+def select(compared: Comparison, k: float) -> NeuronSet:
+    """The k % with the smallest scores of the task."""
+    return compared.top(-compared.values[compared.own], k)
+'''
+
+
+@pytest.fixture
+def another_project(project, tmp_path) -> Path:
+    """A copy of the project and its run, to be added to."""
+    shutil.copytree(project, tmp_path / "copy", symlinks=True)
+    return tmp_path / "copy"
+
+
+def finished_rules(result: subprocess.CompletedProcess) -> set[str]:
+    assert result.returncode == 0, result.stderr[-3000:]
+    return set(re.findall(r"^(?:local)?rule (\w+):", result.stderr, re.MULTILINE))
+
+
+def test_a_table_with_a_figure_is_two_modules_a_caption_and_a_declaration(another_project):
+    library = another_project / "workflow" / "taskneurons"
+    (library / "tables" / "set_sizes.py").write_text(TABLE)
+    (library / "figures" / "set_sizes.py").write_text(FIGURE)
+    (another_project / "workflow" / "report" / "set_sizes.rst").write_text("How many neurons each task has.\n")
+    contents = library / "report" / "contents.py"
+    contents.write_text(contents.read_text() + DECLARATION)
+    assert finished_rules(snakemake(another_project)) == {"table_set_sizes", "figure_set_sizes", "report", "all"}
+    results = another_project / "results" / "small"
+    assert list(pd.read_csv(results / "tables" / "set_sizes.csv")["value"]) == [6, 6, 6]
+    assert "How many neurons each task has." in (results / "report.html").read_text()
+
+
+def test_a_selection_rule_is_one_file(another_project):
+    (another_project / "workflow" / "taskneurons" / "selection" / "rules" / "smallest.py").write_text(RULE)
+    config = small_config()
+    config["damage"]["rules"]["smallest"] = [10]
+    (another_project / "small.json").write_text(json.dumps(config))
+    ran = finished_rules(snakemake(another_project))
+    assert ran == {"select_smallest", "damage", "table_selection_damage", "figure_selection_damage", "report", "all"}
+    results = another_project / "results" / "small"
+    mask, _ = read_mask(results / "masks" / "multitask-seed1" / "cafe_facts" / "smallest10.parquet")
+    scores = pd.read_parquet(results / "scores" / "multitask-seed1" / "cafe_facts.parquet")["score"]
+    assert set(mask.selected.nonzero()[0]) == set(scores.nsmallest(6).index)
+    assert "smallest" in set(pd.read_csv(results / "tables" / "selection_damage.csv")["rule"])

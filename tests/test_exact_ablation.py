@@ -7,16 +7,18 @@ import torch
 from transformers import PreTrainedModel
 
 from conftest import readers, tiny_model
+from taskneurons.config.settings import Scoring
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.deactivation.exact_ablation import exact_effect, loss_changes, sampled_neurons
 from taskneurons.deactivation.switch_off import deactivated_by_row
 from taskneurons.models.loaded import Compute, LoadedModel
-from taskneurons.neurons.blocks import reader_columns, widths
-from taskneurons.neurons.neuron_set import neuron_index
+from taskneurons.neurons.blocks import widths
+from taskneurons.neurons.layout import neuron_index
+from taskneurons.neurons.matrices import reader_columns
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13])]
 CPU = torch.device("cpu")
-SETTINGS = {"loss": "mean", "batch_size": 4, "batch_tokens": 1000}
+SETTINGS = Scoring(loss="mean", batch_size=4, batch_tokens=1000)
 
 
 def changes_by_hand(model, neurons):

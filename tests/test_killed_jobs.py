@@ -1,46 +1,51 @@
 """Jobs that are killed in a training: what they had finished is kept, and the rest goes on to the same bits."""
 
-import argparse
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from conftest import TRAINING, KilledError, killed_at, loaded_of, task_file
-from taskneurons import multitask, neuron_tuning, pretrain_base, training
+from taskneurons.config.settings import Architecture, DeviceSettings
 from taskneurons.core.artifacts import read_frame, write_frame
-from taskneurons.models.loaded import read_identity
+from taskneurons.models.loaded import read_model_provenance
 from taskneurons.neurons.blocks import widths
-from taskneurons.neurons.neuron_set import random_set, write_mask
+from taskneurons.neurons.mask_file import write_mask
+from taskneurons.neurons.neuron_set import random_set
+from taskneurons.training import loop, multitask, pretrain
 from taskneurons.training.checkpoint import Checkpoint
+from taskneurons.tuning import tune
 from taskneurons.tuning.delta import read_delta
 
 
 def write_masks(paths, sets, base):
     """Masks of (set's name, k, neurons) on the base model."""
     for path, (name, k, neurons) in zip(paths, sets, strict=True):
-        made = {"set": name, "rule": "global", "k": k, "model": base.identity["identity"]}
+        made = {"set": name, "rule": "global", "k": k, "model": base.identity}
         write_mask(path, neurons, [None] * len(neurons.widths), None, made)
 
 
-def tuning_of(folder, number):
-    """The arguments of a neuron tuning of so many sets, less its validation split."""
-    masks, outs = ([folder / f"{n}.{kind}" for n in range(number)] for kind in ("parquet", "safetensors"))
-    return argparse.Namespace(
-        spec={"training": TRAINING, "seed": 0, "compute": {}},
-        model="base",
-        data=task_file(folder / "data.parquet", "one"),
-        validation=[folder / "data.parquet"],
-        masks=masks,
-        metrics=folder / "training.parquet",
-        checkpoints=folder / "checkpoints",
-        out=outs,
-    )
+SETTINGS = tune.TuningSettings(training=TRAINING, seed=0, compute=DeviceSettings())
+
+
+def tuning_of(folder, names):
+    """The files of a neuron tuning, and its deltas by their names."""
+    return {
+        "base": Path("base"),
+        "data": task_file(folder / "data.parquet", "one"),
+        "validation": [folder / "data.parquet"],
+        "masks": [folder / f"{number}.parquet" for number in range(len(names))],
+        "metrics": folder / "training.parquet",
+        "checkpoints": folder / "checkpoints",
+        "deltas": [folder / f"{name}.safetensors" for name in names],
+    }
 
 
 @pytest.fixture
 def base(monkeypatch):
     base = loaded_of("llama")
-    monkeypatch.setattr(neuron_tuning, "load_model", lambda path, settings: base)
+    monkeypatch.setattr(tune, "load_model", lambda path, settings: base)
     return base
 
 
@@ -48,23 +53,23 @@ def base(monkeypatch):
 def steps(monkeypatch):
     """The steps that trainings take; each is followed by a checkpoint."""
     monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-    own, taken = training._step, []
+    own, taken = loop._step, []
 
     def counted(*arguments):
         taken.append(arguments[-1])
         return own(*arguments)
 
-    monkeypatch.setattr(training, "_step", counted)
+    monkeypatch.setattr(loop, "_step", counted)
     return taken
 
 
-def killed_and_resumed(main, arguments, steps, monkeypatch, kill_at):
+def killed_and_resumed(job, steps, monkeypatch, kill_at):
     """Run a job that dies before a step, and run it again; the number of steps of the second run."""
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         killed_at(kill_at, patch)
-        main(arguments)
+        job()
     before = len(steps)
-    main(arguments)
+    job()
     return len(steps) - before
 
 
@@ -73,16 +78,17 @@ def test_neuron_tuning_goes_on_within_a_set(base, steps, tmp_path, monkeypatch):
     found = []
     for folder in (tmp_path / "whole", tmp_path / "killed"):
         folder.mkdir()
-        arguments = tuning_of(folder, 2)
-        sets = [(str(seed), 10, random_set(7, widths(base.model), seed)) for seed in range(2)]
-        write_masks(arguments.masks, sets, base)
+        files = tuning_of(folder, ["x10", "y10"])
+        sets = [(name, 10, random_set(7, widths(base.model), seed)) for seed, name in enumerate("xy")]
+        write_masks(files["masks"], sets, base)
+        job = partial(tune.main, SETTINGS, **files)
         if folder.name == "whole":
-            neuron_tuning.main(arguments)
+            job()
         else:
-            assert killed_and_resumed(neuron_tuning.main, arguments, steps, monkeypatch, 6) == 2
-        deltas = [read_delta(out) for out in arguments.out]
-        found.append(([delta.result for delta in deltas], read_frame(arguments.metrics, "training")[0]))
-        assert not arguments.checkpoints.exists()
+            assert killed_and_resumed(job, steps, monkeypatch, 6) == 2
+        deltas = [read_delta(path) for path in files["deltas"]]
+        found.append(([delta.result for delta in deltas], read_frame(files["metrics"], "training")[0]))
+        assert not files["checkpoints"].exists()
     assert found[0][0] == found[1][0]
     pd.testing.assert_frame_equal(found[0][1], found[1][1])
 
@@ -92,25 +98,26 @@ def test_multitask_training_goes_on(steps, tmp_path, monkeypatch):
 
     def job(name):
         monkeypatch.setattr(multitask, "load_model", lambda path, settings: loaded_of("llama"))
-        return argparse.Namespace(
-            spec={"training": TRAINING, "seed": 0, "compute": {}},
-            model="base",
+        return partial(
+            multitask.main,
+            multitask.MultitaskSettings(training=TRAINING, tasks=["one"], seed=0, compute=DeviceSettings()),
+            base=Path("base"),
             data=[task_file(tmp_path / "data.parquet", "one")],
             validation=[tmp_path / "data.parquet"],
             metrics=tmp_path / f"{name}.parquet",
             checkpoint=tmp_path / f"{name}.safetensors",
-            out=tmp_path / name,
+            model=tmp_path / name,
         )
 
-    multitask.main(job("whole"))
-    assert killed_and_resumed(multitask.main, job("killed"), steps, monkeypatch, 2) == 2
+    job("whole")()
+    assert killed_and_resumed(job("killed"), steps, monkeypatch, 2) == 2
     with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
         patch.setattr(multitask, "save_model", full_disk)
-        multitask.main(job("full"))
+        job("full")()
     before = len(steps)
-    multitask.main(job("full"))
+    job("full")()
     assert len(steps) == before  # nothing is trained again
-    identities = {read_identity(tmp_path / name)["identity"] for name in ("whole", "killed", "full")}
+    identities = {read_model_provenance(tmp_path / name)["identity"] for name in ("whole", "killed", "full")}
     assert len(identities) == 1
     assert not list(tmp_path.glob("*.safetensors"))
 
@@ -122,33 +129,34 @@ def full_disk(*arguments, **options):
 def test_pretraining_goes_on(steps, tmp_path, monkeypatch):
     text = pd.DataFrame({"text": ["the cat sat on the mat .", "a dog saw the cat .", "yes no maybe"]})
     write_frame(tmp_path / "text.parquet", text, "pre-training text", {})
-    architecture = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
-    compute = {"threads": 1, "device": "cpu", "dtype": "float32", "weights": "float32"}
-    settings = {**TRAINING, "batch_size": 1}
-    spec = {
-        "pretrain": {"vocabulary": 300, "architecture": architecture, "training": settings},
-        "seed": 0,
-        "compute": compute,
-    }
+    settings = pretrain.PretrainSettings(
+        vocabulary=300,
+        architecture=Architecture(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2),
+        training=TRAINING.model_copy(update={"batch_size": 1, "validation": 0}),
+        seed=0,
+        compute=DeviceSettings(device="cpu", dtype="float32"),
+    )
 
     def job(name):
-        return argparse.Namespace(
-            spec=spec,
+        return partial(
+            pretrain.main,
+            settings,
             text=tmp_path / "text.parquet",
             metrics=tmp_path / f"{name}.parquet",
             checkpoint=tmp_path / f"{name}.safetensors",
-            out=tmp_path / name,
+            model=tmp_path / name,
         )
 
-    pretrain_base.main(job("whole"))
-    assert killed_and_resumed(pretrain_base.main, job("killed"), steps, monkeypatch, 4) == 2
-    assert read_identity(tmp_path / "whole")["identity"] == read_identity(tmp_path / "killed")["identity"]
+    job("whole")()
+    assert killed_and_resumed(job("killed"), steps, monkeypatch, 4) == 2
+    whole, killed = (read_model_provenance(tmp_path / name)["identity"] for name in ("whole", "killed"))
+    assert whole == killed
     assert not list(tmp_path.glob("*.safetensors"))
 
 
 def test_finished_sets_are_kept_and_other_masks_are_not_taken_for_them(base, tmp_path, monkeypatch):
     """The second of two sets dies; the next try trains that one alone, and anew if its mask is another one."""
-    own, trained = neuron_tuning.train, []
+    own, trained = tune.train, []
 
     def dying(model, *arguments):
         trained.append(arguments[5])
@@ -156,18 +164,18 @@ def test_finished_sets_are_kept_and_other_masks_are_not_taken_for_them(base, tmp
             raise KilledError
         return own(model, *arguments)
 
-    monkeypatch.setattr(neuron_tuning, "train", dying)
-    arguments = tuning_of(tmp_path, 2)
+    monkeypatch.setattr(tune, "train", dying)
+    files = tuning_of(tmp_path, ["x10", "y10"])
 
     def run(seed):
-        write_masks(arguments.masks, [(name, 10, random_set(7, widths(base.model), seed)) for name in ("x", "y")], base)
-        neuron_tuning.main(arguments)
+        write_masks(files["masks"], [(name, 10, random_set(7, widths(base.model), seed)) for name in "xy"], base)
+        tune.main(SETTINGS, **files)
 
     with pytest.raises(KilledError):
         run(seed=1)
     run(seed=1)
     assert trained == ["x on one", "y on one", "y on one"]
-    assert all(out.is_file() for out in arguments.out) and not arguments.checkpoints.exists()
+    assert all(path.is_file() for path in files["deltas"]) and not files["checkpoints"].exists()
     trained.clear()
     with pytest.raises(KilledError):
         run(seed=1)
@@ -178,12 +186,12 @@ def test_finished_sets_are_kept_and_other_masks_are_not_taken_for_them(base, tmp
 def test_shares_of_a_percent_and_a_job_that_died_at_its_very_end(base, tmp_path, monkeypatch):
     """Sets that differ behind the point of k have files of their own; deltas that were moved away are made again."""
     sets = [("one", k, random_set(n, widths(base.model), n)) for k, n in ((0.1, 3), (0.5, 7))]
-    arguments = tuning_of(tmp_path, 2)
-    write_masks(arguments.masks, sets, base)
+    files = tuning_of(tmp_path, ["one0.1", "one0.5"])
+    write_masks(files["masks"], sets, base)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-        patch.setattr(neuron_tuning.pd, "concat", full_disk)
-        neuron_tuning.main(arguments)
-    for out in arguments.out:
-        out.unlink()  # as Snakemake does with the outputs of a job that failed
-    neuron_tuning.main(arguments)
-    assert [read_delta(out).neurons for out in arguments.out] == [neurons for _, _, neurons in sets]
+        patch.setattr(tune.pd, "concat", full_disk)
+        tune.main(SETTINGS, **files)
+    for path in files["deltas"]:
+        path.unlink()  # as Snakemake does with the outputs of a job that failed
+    tune.main(SETTINGS, **files)
+    assert [read_delta(path).neurons for path in files["deltas"]] == [neurons for _, _, neurons in sets]

@@ -5,21 +5,25 @@ import copy
 import numpy as np
 import pytest
 import torch
-from taskneurons.attribution.criteria_old import CRITERIA, available_criteria
 
 from conftest import MIXTURES, tiny_model
-from taskneurons.attribution.scores import sample_products
+from taskneurons.attribution.measuring import CriterionSettings
+from taskneurons.attribution.products import sample_products
 from taskneurons.core.errors import UserError
+from taskneurons.core.named import named, names
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.deactivation.exact_ablation import loss_changes
 from taskneurons.deactivation.switch_off import deactivated
 from taskneurons.models.loaded import Compute, LoadedModel
-from taskneurons.neurons.blocks import blocks, experts, reader_columns, visiting_outputs, widths
-from taskneurons.neurons.neuron_set import NeuronSet, neuron_index, neuron_places, random_set, read_mask, write_mask
+from taskneurons.neurons.blocks import blocks, experts, visiting_outputs, widths
+from taskneurons.neurons.layout import neuron_index, neuron_positions
+from taskneurons.neurons.mask_file import read_mask, write_mask
+from taskneurons.neurons.matrices import reader_columns
+from taskneurons.neurons.neuron_set import NeuronSet, random_set
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 CPU = torch.device("cpu")
-SETTINGS = {"aggregation": "sample", "loss": "mean", "batch_size": 2, "batch_tokens": 1000, "steps": 2, "seed": 0}
+SETTINGS = CriterionSettings(aggregation="sample", loss="mean", batch_size=2, batch_tokens=1000, steps=2, layers=[0])
 
 
 @pytest.fixture(params=list(MIXTURES))
@@ -42,7 +46,7 @@ def test_visiting_changes_nothing(mixture, implementation):
     seen = []
     with torch.no_grad():
         before = mixture(input_ids=ids).logits
-        with visiting_outputs(mixture, lambda place, omega: seen.append(place.block) or omega):
+        with visiting_outputs(mixture, lambda site, omega: seen.append(site.block) or omega):
             inside = mixture(input_ids=ids).logits
         after = mixture(input_ids=ids).logits
     assert torch.allclose(inside, before, atol=1e-5)
@@ -99,7 +103,7 @@ def test_exact_effects_equal_single_sets(mixture):
     """Another neuron off in each row, against the same neuron off as a set."""
     total = sum(widths(mixture))
     neurons = list(range(0, total, total // 9))
-    found = loss_changes(on_cpu(mixture), PAIRS, neurons, {**SETTINGS, "batch_size": 4})
+    found = loss_changes(on_cpu(mixture), PAIRS, neurons, SETTINGS.model_copy(update={"batch_size": 4}))
     for column, neuron in enumerate(neurons):
         for row, pair in enumerate(PAIRS):
             flags = np.arange(total) == neuron
@@ -114,7 +118,7 @@ def test_exact_effects_equal_single_sets(mixture):
 def test_masks_name_the_expert(mixture, tmp_path):
     sizes, number = widths(mixture), experts(mixture)
     index = neuron_index(sizes, number)
-    assert (neuron_places(index, sizes, number) == np.arange(sum(sizes))).all()
+    assert (neuron_positions(index, sizes, number) == np.arange(sum(sizes))).all()
     assert index.groupby(["layer", "expert"], dropna=False).size().tolist() == [
         block.width for block in blocks(mixture)
     ]
@@ -126,10 +130,14 @@ def test_masks_name_the_expert(mixture, tmp_path):
 
 
 def test_criteria_that_need_dense_layers_say_so(mixture):
-    found = available_criteria(mixture)
-    assert set(found) == {"attribution", "gradient-norm", "activation", "weight-activation", "random"}
-    for criterion in found.values():
-        assert criterion(on_cpu(mixture), PAIRS, SETTINGS).shape == (sum(widths(mixture)),)
-    for name in set(CRITERIA) - set(found):
-        with pytest.raises(UserError, match="not available for mixtures of experts"):
-            CRITERIA[name](on_cpu(mixture), PAIRS, {**SETTINGS, "layers": [0]})
+    """What a criterion's file says of mixtures is what it does."""
+    criteria = {name: named("attribution.criteria", name) for name in names("attribution.criteria")}
+    available = {name for name, criterion in criteria.items() if criterion.MIXTURES}
+    assert available == {"attribution", "gradient-norm", "activation", "weight-activation", "random"}
+    for name, criterion in criteria.items():
+        if name in available:
+            values = criterion.values(on_cpu(mixture), PAIRS, SETTINGS)
+            assert values.shape == (sum(widths(mixture)),) and values.max() > 0
+        else:
+            with pytest.raises(UserError, match="not available for mixtures of experts"):
+                criterion.values(on_cpu(mixture), PAIRS, SETTINGS)

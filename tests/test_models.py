@@ -8,20 +8,17 @@ import torch
 from accelerate import cpu_offload
 
 from conftest import ROOT, SHARED, TEXTS, TINY, tiny_model
-from taskneurons import models
+from taskneurons.config.settings import Architecture, DeviceSettings
 from taskneurons.core.errors import UserError
+from taskneurons.models import loaded as models
 from taskneurons.models.import_base import from_folder_or_hub
-from taskneurons.models.loaded import load_model, read_identity, save_model, start_compute, weights_hash
+from taskneurons.models.loaded import load_model, read_model_provenance, save_model, start_compute, weights_hash
 from taskneurons.training.pretrain import build_model, build_tokenizer
 
-SETTINGS = {"threads": 1, "device": "cpu", "dtype": "float32", "weights": "float32"}
-ARCHITECTURE = {
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "max_position_embeddings": 64,
-}
+SETTINGS = DeviceSettings(threads=1, device="cpu", dtype="float32")
+ARCHITECTURE = Architecture(
+    hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=64
+)
 
 
 @pytest.mark.parametrize("family", list(TINY))
@@ -29,7 +26,8 @@ def test_saved_and_loaded(family, tmp_path):
     model, tokenizer = tiny_model(family), build_tokenizer(TEXTS, 300)
     save_model(tmp_path / "m", model, tokenizer, {"state": "base"})
     loaded = load_model(tmp_path / "m", SETTINGS)
-    assert weights_hash(loaded.model) == weights_hash(model) == loaded.identity["identity"]
+    assert weights_hash(loaded.model) == weights_hash(model) == loaded.identity
+    assert (loaded.provenance["state"], loaded.provenance["model_type"]) == ("base", model.config.model_type)
     assert not loaded.model.training
     ids = torch.tensor([[1, 2, 3]])
     assert torch.equal(loaded.model(input_ids=ids).logits, model(input_ids=ids).logits)
@@ -47,7 +45,7 @@ def test_the_identity_sees_every_weight(tmp_path):
 
 def test_a_folder_without_identity_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"holds no identity\.json"):
-        read_identity(tmp_path)
+        read_model_provenance(tmp_path)
 
 
 def test_tokenizer_and_model_are_reproducible():
@@ -57,14 +55,28 @@ def test_tokenizer_and_model_are_reproducible():
     assert first.decode(first("Any text: 3 %, ünïcode")["input_ids"]).strip() == "Any text: 3 %, ünïcode"
 
 
-def test_dtype_and_threads():
-    compute = start_compute({**SETTINGS, "dtype": "bfloat16"})
-    assert compute.dtype_name == "bfloat16"
-    assert torch.get_num_threads() == 1
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("weights", ["float32", "compute"])
+def test_dtype_of_the_computation_and_of_the_weights(dtype, weights):
+    compute = start_compute(SETTINGS.model_copy(update={"dtype": dtype, "weights": weights}))
     with compute.autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-    with start_compute(SETTINGS).autocast():
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+        assert str((torch.ones(2, 2) @ torch.ones(2, 2)).dtype) == f"torch.{dtype}"
+    assert str(compute.weights) == f"torch.{dtype if weights == 'compute' else 'float32'}"
+
+
+def test_threads_are_those_of_the_settings():
+    before = torch.get_num_threads()
+    try:
+        for threads in (2, 1):
+            start_compute(SETTINGS.model_copy(update={"threads": threads}))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_device_that_is_not_there_is_told():
+    with pytest.raises(UserError, match=r"compute\.device is cuda:99, but PyTorch sees \d+ CUDA devices"):
+        start_compute(SETTINGS.model_copy(update={"device": "cuda:99"}))
 
 
 def test_an_unsupported_family_is_refused_before_its_weights_are_read(tmp_path):

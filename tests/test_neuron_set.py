@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskneurons.core.artifacts import METADATA_KEY
+from taskneurons.core.artifacts import write_frame
 from taskneurons.core.errors import UserError
+from taskneurons.neurons.layout import neuron_index
+from taskneurons.neurons.mask_file import read_mask, write_mask
 from taskneurons.neurons.neuron_set import (
     NeuronSet,
     chance_jaccard,
@@ -14,12 +16,10 @@ from taskneurons.neurons.neuron_set import (
     random_in_layers,
     random_set,
     ranking,
-    read_mask,
     shared_core,
     top_share,
     union_of,
     with_overlap,
-    write_mask,
 )
 
 WIDTHS = (5, 7, 3)
@@ -135,13 +135,9 @@ def test_masks_survive_a_file(tmp_path_factory, scores):
 
 
 def test_a_wrong_file_is_refused_by_name(tmp_path):
-    from taskneurons.core.artifacts import write_frame
-    from taskneurons.neurons.neuron_set import neuron_index
-
     path = tmp_path / "scores.parquet"
     write_frame(path, neuron_index(WIDTHS), "scores", {})
     with pytest.raises(UserError, match=r"scores\.parquet holds 'scores', where 'mask' is needed"):
         read_mask(path)
     with pytest.raises(UserError, match="does not exist"):
         read_mask(tmp_path / "absent.parquet")
-    assert METADATA_KEY == b"taskneurons"

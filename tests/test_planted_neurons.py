@@ -10,9 +10,10 @@ has no way back: without the distractors the logits are the same.
 import numpy as np
 import pytest
 import torch
-from taskneurons.attribution.criteria_old import CRITERIA
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from taskneurons.attribution.measuring import CriterionSettings
+from taskneurons.core.named import named
 from taskneurons.deactivation.switch_off import deactivated
 from taskneurons.models.loaded import Compute, LoadedModel
 from taskneurons.neurons.blocks import widths
@@ -20,7 +21,7 @@ from taskneurons.neurons.neuron_set import NeuronSet, ranking
 
 KEYS, LAYERS, WIDTH = 10, 3, 40
 CPU = torch.device("cpu")
-SETTINGS = {"aggregation": "sample", "loss": "mean", "batch_size": 16, "batch_tokens": 4096}
+SETTINGS = CriterionSettings(aggregation="sample", loss="mean", batch_size=16, batch_tokens=4096)
 
 
 def planted_model(seed):
@@ -94,7 +95,10 @@ def logits(model, pairs, neurons=None):
 def test_the_score_finds_the_planted_neurons_and_activation_does_not(seed):
     model, planted = planted_model(seed)
     loaded = LoadedModel(model, None, {}, Compute(CPU, torch.float32))
-    found = {name: CRITERIA[name](loaded, examples(seed), SETTINGS) for name in ("attribution", "activation")}
+    found = {
+        name: named("attribution.criteria", name).values(loaded, examples(seed), SETTINGS)
+        for name in ("attribution", "activation")
+    }
     assert precision(found["attribution"], planted) >= 0.99
     assert precision(found["activation"], planted) <= 0.5
 

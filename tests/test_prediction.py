@@ -4,8 +4,10 @@ import pytest
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 
+from conftest import loaded_of
 from taskneurons.core.errors import UserError
-from taskneurons.evaluation.classification import check_labels, label_scores, shared_inputs
+from taskneurons.data.labels import check_labels
+from taskneurons.evaluation.classification import label_scores, shared_inputs
 from taskneurons.evaluation.generation import generate, rouge_l
 
 PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15]]
@@ -53,6 +55,19 @@ def test_generation_is_greedy_whatever_the_padding(loaded):
     expected = [slow_greedy(loaded, prompt, 6) for prompt in PROMPTS]
     assert generate(loaded, PROMPTS, 6, batch_size=3) == expected
     assert generate(loaded, PROMPTS, 6, batch_size=1) == expected
+
+
+@pytest.mark.parametrize("family", ["bloom", "falcon", "gemma2", "gpt2", "gpt_neox", "mistral", "opt", "phi3", "qwen3"])
+def test_left_padding_does_not_reach_the_answers(family):
+    """Positions that are learnt (gpt2, opt), rotated or added as ALiBi (bloom): all count from a row's own start."""
+    loaded = loaded_of(family)
+    if family == "bloom":  # its attention hardly reaches the answers while its weights are small
+        for layer in loaded.model.transformer.h:
+            for parameter in layer.self_attention.parameters():
+                parameter.data.mul_(8)
+    expected = [slow_greedy(loaded, prompt, 6) for prompt in PROMPTS]
+    assert generate(loaded, PROMPTS, 6, batch_size=3) == expected
+    assert len(set(expected)) > 1
 
 
 def test_a_models_own_generation_settings_do_not_count(loaded):

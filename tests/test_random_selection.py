@@ -1,12 +1,11 @@
 """Random sets are matched to the mask that they are drawn like, over all layers or in each."""
 
-import argparse
-
 import numpy as np
 import pytest
 
-from taskneurons import random_selection
-from taskneurons.neurons.neuron_set import NeuronSet, read_mask, write_mask
+from taskneurons.neurons.mask_file import read_mask, write_mask
+from taskneurons.neurons.neuron_set import NeuronSet
+from taskneurons.selection.random_sets import RandomSettings, main
 
 WIDTHS = (40, 60)
 
@@ -18,11 +17,14 @@ def test_drawn_as_many_as_the_mask_has(tmp_path, scope):
     write_mask(tmp_path / "like.parquet", NeuronSet(selected, WIDTHS), [None, None], np.zeros(100), made)
     found = []
     for draw in (0, 1):
-        spec = {"seed": 0, "draw": draw, "random_scope": scope}
+        settings = RandomSettings(seed=0, draw=draw, random_scope=scope)
         out = tmp_path / f"{draw}.parquet"
-        random_selection.main(argparse.Namespace(spec=spec, like=tmp_path / "like.parquet", out=out))
+        main(settings, like=tmp_path / "like.parquet", mask=out)
         found.append(read_mask(out))
     assert [len(neurons) for neurons, _ in found] == [17, 17]
-    assert [facts["set"] for _, facts in found] == ["random-0", "random-1"]
+    assert [(mask["set"], mask["draw"], mask["k"], mask["model"]) for _, mask in found] == [
+        ("random-0", 0, 17, "model"),
+        ("random-1", 1, 17, "model"),
+    ]
     assert found[0][0] != found[1][0]
     assert (list(found[0][0].counts()) == [17, 0]) == (scope == "per-layer")

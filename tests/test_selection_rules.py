@@ -1,12 +1,21 @@
 """Selection rules on values that are small enough to work out by hand, and the properties of their sets."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskneurons.core.artifacts import write_frame
+from taskneurons.core.errors import UserError
+from taskneurons.core.named import named, names
+from taskneurons.neurons.layout import neuron_index
+from taskneurons.neurons.mask_file import read_mask
 from taskneurons.neurons.neuron_set import top_share
-from taskneurons.selection.comparison import RULES, Comparison
+from taskneurons.selection.comparison import Comparison
+from taskneurons.selection.select import SelectionSettings, main
+
+RULES = names("selection.rules")
 
 FAMILIES = ["x", "x", "y", "z"]
 # Ten neurons in two layers. Neurons 0 and 1 matter to every task, 2 to the family x, 3 and 4 to the first task alone.
@@ -22,8 +31,8 @@ VALUES = np.array(
 
 
 def select(name, k, values=VALUES, own=0, scope="global", core_share=100, families=FAMILIES):
-    rule, _ = RULES[name]
-    return rule(Comparison(values, own, families, (5, 5), scope, core_share), k)
+    compared = Comparison(values, own, families, (5, 5), scope, core_share)
+    return named("selection.rules", name).select(compared, k)
 
 
 def chosen(name, k, **changes):
@@ -65,7 +74,7 @@ def test_entropy_prefers_the_tasks_own():
 values = st.lists(st.lists(st.floats(0.001, 10), min_size=10, max_size=10), min_size=4, max_size=4).map(np.array)
 
 
-@given(values, st.sampled_from(sorted(RULES)), st.sampled_from([10, 20, 30, 60, 100]), st.integers(0, 3))
+@given(values, st.sampled_from(RULES), st.sampled_from([10, 20, 30, 60, 100]), st.integers(0, 3))
 def test_sizes(values, name, k, own):
     """Rules that subtract select at most k %, the others exactly k % (entropy: only neurons above average)."""
     scope = "per-layer" if name == "per-layer" else "global"
@@ -82,7 +91,7 @@ def test_exclusive_sets_of_all_tasks_are_disjoint(values, k):
     assert np.sum([one.selected for one in sets], axis=0).max() <= 1
 
 
-@given(values, st.sampled_from(sorted(RULES)), st.sampled_from([10, 20, 30, 60]), st.sampled_from([0.25, 2.0, 1024.0]))
+@given(values, st.sampled_from(RULES), st.sampled_from([10, 20, 30, 60]), st.sampled_from([0.25, 2.0, 1024.0]))
 def test_a_tasks_scale_does_not_matter(values, name, k, scale):
     """Values are normalised by task; powers of two scale without rounding. (The entropy compares rates as they are.)"""
     scaled = values.copy()
@@ -91,16 +100,89 @@ def test_a_tasks_scale_does_not_matter(values, name, k, scale):
         assert select(name, k, values) == select(name, k, scaled)
 
 
-def test_every_rule_is_in_the_schema():
-    import json
-
-    from taskneurons.checks.config import SCHEMA
-
-    names = json.loads(SCHEMA.read_text())["$defs"]["percents_of_rules"]["propertyNames"]["enum"]
-    assert set(names) == {*RULES, "random"}
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_looks_at_what_its_file_says(name):
+    """COMPARES: whether other tasks' values reach the set; VALUES: the scores, or a criterion that there is."""
+    rule = named("selection.rules", name)
+    assert rule.VALUES in names("attribution.criteria")
+    others = VALUES.copy()
+    others[1:] = VALUES[1:, ::-1]
+    changed = [select(name, k) != select(name, k, others) for k in (20, 30, 40)]
+    assert any(changed) == rule.COMPARES
 
 
 @pytest.mark.parametrize("scope", ["global", "per-layer"])
 def test_scope_reaches_the_comparing_rules(scope):
     counts = select("contrastive-difference", 20, scope=scope).counts()
     assert counts == ([2, 0] if scope == "global" else [1, 1])
+
+
+def settings_of(rule, **changes):
+    given = {
+        "rule": rule,
+        "percents": [30, 40],
+        "tasks": ["a", "c"],
+        "families": dict(zip("abcd", FAMILIES, strict=True)),
+    }
+    return SelectionSettings(**{**given, "scope": "global", "core_share": 100, **changes})
+
+
+def value_files(folder, kind, column, values=VALUES, tasks="abcd", models="mmmm"):
+    """A file of values for each task."""
+    paths = []
+    for task, row, model in zip(tasks, values, models, strict=True):
+        paths.append(folder / f"{kind}-{task}.parquet")
+        made = {"task": task, "model": model, "widths": [5, 5], "experts": [None, None]}
+        write_frame(paths[-1], neuron_index((5, 5)).assign(**{column: row}), kind, made)
+    return paths
+
+
+def masks_of(settings, folder):
+    return [folder / f"{task}{k}.parquet" for task in settings.tasks for k in settings.percents]
+
+
+@pytest.mark.parametrize("rule", ["global", "exclusive"])
+def test_the_step_writes_a_mask_a_task_and_k(tmp_path, rule):
+    """Whatever the order of the files; the mask holds the task's own values, best first."""
+    settings = settings_of(rule)
+    scores = value_files(tmp_path, "scores", "score")
+    masks = masks_of(settings, tmp_path)
+    main(settings, scores=scores[::-1], activations=[], masks=masks)
+    wanted = [(task, k) for task in settings.tasks for k in settings.percents]
+    for (task, k), path in zip(wanted, masks, strict=True):
+        neurons, mask = read_mask(path)
+        assert neurons == select(rule, k, own="abcd".index(task))
+        assert (mask["set"], mask["rule"], mask["k"], mask["model"]) == (task, rule, k, "m")
+    frame = pd.read_parquet(masks[0])
+    assert list(frame["score"]) == sorted(VALUES[0, select(rule, 30).selected], reverse=True)
+
+
+def test_the_step_takes_a_rules_own_values(tmp_path):
+    """A rule that looks at activations takes them from their files, and the scores for nothing but the model."""
+    settings = settings_of("weight-activation", percents=[30], tasks=["a"])
+    scores = value_files(tmp_path, "scores", "score", VALUES[:, ::-1])
+    activations = value_files(tmp_path, "activations", "weight-activation")
+    (mask,) = masks_of(settings, tmp_path)
+    main(settings, scores=scores, activations=activations, masks=[mask])
+    assert np.flatnonzero(read_mask(mask)[0].selected).tolist() == [2]
+
+
+def test_values_that_do_not_fit_together_are_told(tmp_path):
+    settings = settings_of("weight-activation")
+    masks = masks_of(settings, tmp_path)
+    scores = value_files(tmp_path, "scores", "score")
+    activations = value_files(tmp_path, "activations", "weight-activation")
+
+    def told(scores, activations, match):
+        with pytest.raises(UserError, match=match):
+            main(settings, scores=scores, activations=activations, masks=masks)
+        assert not any(mask.exists() for mask in masks)
+
+    told(scores[:3], activations, "no file of scores is of the task 'd'")
+    told(scores, [], "no file of activations is of the task 'a'")
+    (tmp_path / "other").mkdir()
+    mixed = value_files(tmp_path / "other", "scores", "score", models="mmnm")
+    told(mixed, activations, r"the scores are of different models \(m, n\): score all on one")
+    others = value_files(tmp_path / "other", "activations", "weight-activation", models="nnnn")
+    told(scores, others, "the activations are of model n, the scores of m")
+    told(activations, activations, "holds 'activations', where 'scores' is needed")

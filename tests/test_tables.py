@@ -1,6 +1,6 @@
 """Tables from prediction files whose numbers are known by hand."""
 
-import argparse
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,41 +8,35 @@ import pytest
 
 from conftest import ROOT
 from taskneurons.core.artifacts import read_frame, write_frame
-from taskneurons.neurons.neuron_set import neuron_index, random_set, top_share, write_mask
+from taskneurons.core.errors import UserError
+from taskneurons.core.named import named
+from taskneurons.neurons.layout import neuron_index
+from taskneurons.neurons.mask_file import write_mask
+from taskneurons.neurons.neuron_set import NeuronSet, top_share
+from taskneurons.report.contents import TABLES
 from taskneurons.report.findings import findings
-from taskneurons.tables import (
-    cross_task_deactivation,
-    cross_task_tuning,
-    deactivation,
-    deactivation_effect,
-    deactivation_means,
-    faithfulness,
-    jaccard,
-    neuron_tuning,
-    neuron_tuning_effect,
-    neuron_tuning_means,
-    neurons_per_layer,
-    overlap_rate,
-    selection_damage,
-    single_task_proportion,
-    specificity,
-    stability,
-    zero_shot,
-)
-from taskneurons.tables.common import read_predictions, write_table
+from taskneurons.tables import neuron_tuning, write
+from taskneurons.tables.common import Predictions, TableSettings, read_predictions
 from taskneurons.tables.intervals import mean_interval
 
+DECLARED = {table.name: table for table in TABLES}
+PUBLISHED = ROOT / "workflow" / "published"
 TASKS = {
     "a": {"name": "A", "family": "one", "metric": "accuracy", "counterpart": "AmazonFood"},
     "b": {"name": "B", "family": "one", "metric": "accuracy", "counterpart": "SST-2"},
     "c": {"name": "C", "family": "two", "metric": "rougeL", "counterpart": None},
 }
-SPEC = {
-    "tasks": TASKS,
-    "model": "m",
-    "tables": {"bootstrap": 200, "confidence": 95},
-    "cross_task_examples": 2,
-    "scored_examples": 2,
+CONFIG = {
+    "model.name": "m",
+    "tables.bootstrap": 200,
+    "tables.confidence": 95,
+    "evaluation.cross_task_examples": 2,
+    "damage.scored_examples": 2,
+    "selection.k": 10.0,
+    "selection.scope": "global",
+    "attribution.model": "multitask",
+    "neuron_tuning.proportions.percents": [10, 100],
+    "faithfulness.top": 25,
 }
 # task → condition → scores; other tasks' sets only on the first two examples
 SCORES = {
@@ -71,20 +65,62 @@ SCORES = {
         "random-1": [0.5, 0.5, 0, 1],
     },
 }
+# task → condition → scores of the models that were tuned from the base model
+TUNED = {
+    "a": {"a": [0, 0, 1, 0], "random-0": [1, 0, 1, 0], "b": [0, 1], "c": [1, 1]},
+    "b": {"b": [0, 0, 0, 1], "random-0": [0, 1, 1, 0], "a": [0, 0], "c": [0, 0]},
+    "c": {"c": [1, 1, 1, 1], "random-0": [0.5, 0.5, 0.5, 0.5], "a": [1, 1], "b": [0, 0]},
+}
+AT_PROPORTIONS = {"a": {"top10": [1, 0, 1, 0], "top100": [1, 1, 1, 1]}}
+
+
+def settings_of(name, tasks=TASKS, config=None):
+    """What a table is given: what its declaration names, and no more."""
+    values, table = {**CONFIG, **(config or {})}, DECLARED[name]
+    shown = {key: {field: task[field] for field in table.fields} for key, task in tasks.items()}
+    return TableSettings(table=name, tasks=shown, config={key: values[key] for key in table.config})
+
+
+def inputs_of(name, files):
+    """The files that a table takes."""
+    table = DECLARED[name]
+    published = {"published": PUBLISHED / f"{table.published}.csv"} if table.published else {}
+    return {**{kind: files[kind] for kind in table.inputs}, **published}
+
+
+def rows_of(name, files, tasks=TASKS, config=None):
+    """The rows of a table."""
+    return named("tables", name).rows(settings_of(name, tasks, config), **inputs_of(name, files))
+
+
+def predictions_file(path: Path, task, conditions):
+    rows = [(name, n, "", score) for name, scores in conditions.items() for n, score in enumerate(scores)]
+    frame = pd.DataFrame(rows, columns=["condition", "id", "prediction", "score"])
+    made = {"task": task, "n_test": 4, "truncated_prompts": 0.25, "truncated_targets": 0.0}
+    write_frame(path, frame, "predictions", made)
+    return path
 
 
 @pytest.fixture
-def arguments(tmp_path):
-    paths = []
-    for seed in (0, 1):  # two training seeds with the same scores: means stay, n_seeds is 2
-        for task, conditions in SCORES.items():
-            rows = [(name, n, "", score) for name, scores in conditions.items() for n, score in enumerate(scores)]
-            frame = pd.DataFrame(rows, columns=["condition", "id", "prediction", "score"])
-            facts = {"task": task, "n_test": 4, "truncated_prompts": 0.25, "truncated_targets": 0.0}
-            paths.append(tmp_path / f"{task}-{seed}.parquet")
-            write_frame(paths[-1], frame, "predictions", facts)
-    published = ROOT / "workflow" / "published"
-    return argparse.Namespace(spec=SPEC, predictions=paths, published=published / "deactivation.csv")
+def files(tmp_path):
+    """Files of every kind of predictions; those of the base model are those of the condition "none"."""
+    originals = [
+        predictions_file(tmp_path / f"{task}-{seed}.parquet", task, conditions)
+        for seed in (0, 1)  # two training seeds with the same scores: means stay, n_seeds is 2
+        for task, conditions in SCORES.items()
+    ]
+    first = originals[: len(SCORES)]
+    tuned, proportions = (
+        [predictions_file(tmp_path / f"{kind}-{task}.parquet", task, scores) for task, scores in of_tasks.items()]
+        for kind, of_tasks in (("tuned", TUNED), ("proportions", AT_PROPORTIONS))
+    )
+    return {
+        "original_predictions": originals,
+        "first_original_predictions": first,
+        "base_predictions": first,
+        "tuned_predictions": tuned,
+        "proportion_predictions": proportions,
+    }
 
 
 def cell(rows, **key):
@@ -92,8 +128,8 @@ def cell(rows, **key):
     return row
 
 
-def test_deactivation(arguments):
-    rows = deactivation.rows(arguments)
+def test_deactivation(files):
+    rows = rows_of("deactivation", files)
     assert [row["method"] for row in rows] == ["original"] * 3 + ["deactivate-random"] * 3 + ["deactivate-task"] * 3
     assert [row["task"] for row in rows[:3]] == ["A", "B", "C"]
     one = cell(rows, task="A", method="original")
@@ -106,125 +142,88 @@ def test_deactivation(arguments):
     assert all(row["ci_low"] <= row["value"] <= row["ci_high"] for row in rows)
 
 
-def test_means_and_effect(arguments):
-    means = deactivation_means.rows(arguments)
+def test_means_and_effect(files):
+    means = rows_of("deactivation_means", files)
     assert cell(means, kind="classification", method="original")["value"] == 75
     assert cell(means, kind="classification", method="original")["paper_llama"] == pytest.approx((91.8 + 92.4) / 2)
     assert np.isnan(cell(means, kind="generation", method="original")["paper_llama"])
-    effect = deactivation_effect.rows(arguments)
+    effect = rows_of("deactivation_effect", files)
     assert cell(effect, task="A")["value"] == 62.5 - 25
     assert cell(effect, task="B")["value"] == 75
 
 
-def test_zero_shot(arguments):
-    arguments.published = ROOT / "workflow" / "published" / "neuron_tuning.csv"
-    row = cell(zero_shot.rows(arguments), task="A")
+def test_zero_shot(files):
+    row = cell(rows_of("zero_shot", files), task="A")
     assert (row["method"], row["value"], row["n_seeds"], row["paper_llama"]) == ("zero-shot", 75, 0, 85.2)
 
 
-# task → condition → scores of the models that were tuned from the base model
-TUNED = {
-    "a": {"a": [0, 0, 1, 0], "random-0": [1, 0, 1, 0], "b": [0, 1], "c": [1, 1]},
-    "b": {"b": [0, 0, 0, 1], "random-0": [0, 1, 1, 0], "a": [0, 0], "c": [0, 0]},
-    "c": {"c": [1, 1, 1, 1], "random-0": [0.5, 0.5, 0.5, 0.5], "a": [1, 1], "b": [0, 0]},
-}
-AT_PROPORTIONS = {"a": {"top10": [1, 0, 1, 0], "top100": [1, 1, 1, 1]}}
+def proportion_rows(files):
+    """Task a alone was trained on proportions of its neurons."""
+    only_a = {**files, "base_predictions": files["base_predictions"][:1]}
+    return rows_of("single_task_proportion", only_a, {"a": TASKS["a"]})
 
 
-@pytest.fixture
-def tuning_arguments(arguments, tmp_path):
-    """The base model's predictions are those of the condition "none" above."""
-    written = {}
-    for kind, tables in (("tuned", TUNED), ("proportions", AT_PROPORTIONS)):
-        written[kind] = []
-        for task, conditions in tables.items():
-            rows = [(name, n, "", score) for name, scores in conditions.items() for n, score in enumerate(scores)]
-            frame = pd.DataFrame(rows, columns=["condition", "id", "prediction", "score"])
-            written[kind].append(tmp_path / f"{kind}-{task}.parquet")
-            facts = {"task": task, "n_test": 4, "truncated_prompts": 0.25, "truncated_targets": 0.0}
-            write_frame(written[kind][-1], frame, "predictions", facts)
-    published = ROOT / "workflow" / "published" / "neuron_tuning.csv"
-    base = arguments.predictions[: len(SCORES)]
-    return argparse.Namespace(spec={**SPEC, "percents": [10, 100]}, base=base, **written, published=published)
-
-
-def tuning_frames(arguments):
-    frames = {
-        "neuron_tuning_means": neuron_tuning_means.rows(arguments),
-        "neuron_tuning_effect": neuron_tuning_effect.rows(arguments),
-        "cross_task_tuning": cross_task_tuning.rows(arguments),
-    }
-    only_a = {**arguments.spec, "tasks": {"a": TASKS["a"]}}
-    proportions = argparse.Namespace(spec=only_a, base=arguments.base[:1], tuned=arguments.proportions)
-    frames["single_task_proportion"] = single_task_proportion.rows(proportions)
-    return {name: pd.DataFrame(rows) for name, rows in frames.items()}
-
-
-def test_neuron_tuning(tuning_arguments):
-    rows = neuron_tuning.rows(tuning_arguments)
+def test_neuron_tuning(files):
+    rows = rows_of("neuron_tuning", files)
     assert [row["method"] for row in rows] == ["zero-shot"] * 3 + ["train-random"] * 3 + ["train-task"] * 3
     zero_shot, drawn, own = (cell(rows, task="A", method=method) for method in neuron_tuning.METHODS)
     assert (zero_shot["value"], zero_shot["n_seeds"], zero_shot["n_draws"]) == (75, 0, 0)
     assert (drawn["value"], drawn["n_seeds"], drawn["n_draws"]) == (50, 1, 1)
     assert (own["value"], own["n_seeds"], own["paper_llama"]) == (25, 1, 88.5)
-    frames = tuning_frames(tuning_arguments)
-    means = frames["neuron_tuning_means"].set_index(["kind", "method"])["value"]
+    means = {(row["kind"], row["method"]): row["value"] for row in rows_of("neuron_tuning_means", files)}
     assert means["classification", "train-task"] == 25 and means["generation", "train-task"] == 100
-    assert list(frames["neuron_tuning_effect"]["value"]) == [-25, -25, 50]
+    assert [row["value"] for row in rows_of("neuron_tuning_effect", files)] == [-25, -25, 50]
 
 
-def test_seeds_and_draws_are_averaged_before_examples_are_resampled(tuning_arguments, tmp_path):
+def test_seeds_and_draws_are_averaged_before_examples_are_resampled(files, tmp_path):
     """Two trainings by two draws that differ, but whose mean is 0.5 on every example: an interval without width."""
     runs = [
         {"a": [1, 1, 0, 1], "random-0": [1, 0, 1, 0], "random-1": [0, 0, 0, 1]},
         {"a": [1, 0, 0, 1], "random-0": [1, 1, 0, 0], "random-1": [0, 1, 1, 1]},
     ]
-    paths = []
-    for seed, conditions in enumerate(runs):
-        rows = [(name, n, "", score) for name, scores in conditions.items() for n, score in enumerate(scores)]
-        frame = pd.DataFrame(rows, columns=["condition", "id", "prediction", "score"])
-        facts = {"task": "a", "n_test": 4, "truncated_prompts": 0.0, "truncated_targets": 0.0}
-        paths.append(tmp_path / f"seed{seed}.parquet")
-        write_frame(paths[-1], frame, "predictions", facts)
-    tuning_arguments.spec = {**SPEC, "tasks": {"a": TASKS["a"]}}
-    tuning_arguments.tuned = paths
-    rows = neuron_tuning.rows(tuning_arguments)
+    files["tuned_predictions"] = [
+        predictions_file(tmp_path / f"seed{seed}.parquet", "a", conditions) for seed, conditions in enumerate(runs)
+    ]
+    only_a = {"a": TASKS["a"]}
+    rows = rows_of("neuron_tuning", files, only_a)
     drawn, own = (cell(rows, method=method) for method in neuron_tuning.METHODS[1:])
     assert (drawn["value"], drawn["ci_low"], drawn["ci_high"]) == (50, 50, 50)
     assert (drawn["n_seeds"], drawn["n_draws"], own["value"], own["n_draws"]) == (2, 2, 62.5, 0)
     assert own["ci_low"] < 62.5 < own["ci_high"]
-    (effect,) = neuron_tuning_effect.rows(tuning_arguments)
+    (effect,) = rows_of("neuron_tuning_effect", files, only_a)
     assert (effect["value"], effect["n_seeds"], effect["n_draws"]) == (12.5, 2, 2)
     assert (effect["ci_low"], effect["ci_high"]) == (own["ci_low"] - 50, own["ci_high"] - 50)
 
 
-def test_cross_task_tuning(tuning_arguments):
-    rows = cross_task_tuning.rows(tuning_arguments)
+def test_cross_task_tuning(files):
+    rows = rows_of("cross_task_tuning", files)
     assert len(rows) == 9 and {row["reading"] for row in rows} == {"own-data"}
     own = cell(rows, tuned_task="A", task="A")
     assert (own["value"], own["change"], own["n_test"]) == (0, -100, 2)
     assert cell(rows, tuned_task="A", task="C")["change"] == 50
     for tested in TUNED:
-        path = tuning_arguments.tuned[list(TUNED).index(tested)]
-        frame, facts = read_frame(path, "predictions")
+        path = files["tuned_predictions"][list(TUNED).index(tested)]
+        frame, made = read_frame(path, "predictions")
         other = frame[frame["condition"].isin(set(TUNED) - {tested})]
         crossed = other.assign(condition=other["condition"] + f"-on-{tested}", score=1.0)
-        write_frame(path, pd.concat([frame, crossed]), "predictions", facts)
-    rows = cross_task_tuning.rows(tuning_arguments)
+        write_frame(path, pd.concat([frame, crossed]), "predictions", made)
+    rows = rows_of("cross_task_tuning", files)
     assert len(rows) == 18
     assert cell(rows, tuned_task="A", task="B", reading="tested-data")["value"] == 100
     assert cell(rows, tuned_task="A", task="A", reading="tested-data")["value"] == 0
 
 
-def test_single_task_proportion(tuning_arguments):
-    table = tuning_frames(tuning_arguments)["single_task_proportion"]
-    assert list(table["proportion_pct"]) == [0, 10, 100]
-    assert list(table["value"]) == [75, 50, 100]
-    assert list(table["n_seeds"]) == [0, 1, 1]
+def test_single_task_proportion(files):
+    rows = proportion_rows(files)
+    assert [(row["proportion_pct"], row["value"], row["n_seeds"]) for row in rows] == [
+        (0, 75, 0),
+        (10, 50, 1),
+        (100, 100, 1),
+    ]
 
 
-def test_cross_task_uses_the_same_examples_for_value_and_change(arguments):
-    rows = cross_task_deactivation.rows(arguments)
+def test_cross_task_uses_the_same_examples_for_value_and_change(files):
+    rows = rows_of("cross_task_deactivation", files)
     assert len(rows) == 9
     own = cell(rows, masked_task="A", task="A")
     assert (own["value"], own["change"], own["n_test"]) == (0, -100, 2)
@@ -232,8 +231,8 @@ def test_cross_task_uses_the_same_examples_for_value_and_change(arguments):
     assert (other["value"], other["change"]) == (50, -50)
 
 
-def test_specificity(arguments):
-    rows = specificity.rows(arguments)
+def test_specificity(files):
+    rows = rows_of("specificity", files)
     assert cell(rows, task="A", relation="same-family")["value"] == 50 - 0
     assert cell(rows, task="A", relation="other-family")["value"] == 100 - 0
     assert cell(rows, task="C", relation="other-family")["value"] == pytest.approx((37.5 + 0) / 2 - 25)
@@ -257,42 +256,40 @@ def test_interval_resamples_examples_once_for_all_runs():
 
 
 def test_masks_tables(tmp_path):
-    widths = (10, 30)
-    paths = []
-    for number, task in enumerate(TASKS):
-        paths.append(tmp_path / f"{task}.parquet")
-        write_mask(paths[-1], random_set(8, widths, number), [None, None], None, {"set": task})
-    arguments = argparse.Namespace(spec={"tasks": TASKS}, masks=paths)
-    layers = neurons_per_layer.rows(arguments)
-    assert sum(row["n_neurons"] for row in layers if row["task"] == "A") == 8
-    pairs = jaccard.rows(arguments)
+    """Of 10 + 30 neurons A has the first eight, B eight from the fifth on, C the last four."""
+    chosen, masks = {"a": range(8), "b": range(4, 12), "c": range(36, 40)}, []
+    for task, neurons in chosen.items():
+        masks.append(tmp_path / f"{task}.parquet")
+        write_mask(masks[-1], NeuronSet(np.isin(np.arange(40), neurons), (10, 30)), [None, None], None, {"set": task})
+    layers = rows_of("neurons_per_layer", {"masks": masks})
+    assert [(row["task"], row["layer"], row["n_neurons"]) for row in layers] == [
+        *(("A", 0, 8), ("A", 1, 0), ("B", 0, 6), ("B", 1, 2), ("C", 0, 0), ("C", 1, 4)),
+    ]
+    assert [row["value"] for row in layers] == pytest.approx([80, 0, 60, 200 / 30, 0, 400 / 30])
+    pairs = rows_of("jaccard", {"masks": masks})
     assert len(pairs) == 9
-    assert cell(pairs, task="A", other_task="A")["value"] == 100
-    expected = 100 * random_set(8, widths, 0).jaccard(random_set(8, widths, 1))
-    assert cell(pairs, task="A", other_task="B")["value"] == pytest.approx(expected)
-    assert cell(pairs, task="A", other_task="B")["chance"] == pytest.approx(100 * 0.04 / 0.36)
+    for one, other, value, chance in (
+        *(("A", "A", 100, 100), ("A", "B", 100 * 4 / 12, 100 * 0.04 / 0.36)),
+        *(("B", "A", 100 * 4 / 12, 100 * 0.04 / 0.36), ("A", "C", 0, 100 * 0.02 / 0.28)),
+    ):
+        row = cell(pairs, task=one, other_task=other)
+        assert (row["value"], row["chance"]) == pytest.approx((value, chance))
 
 
 def test_overlap_rate_against_brute_force(tmp_path):
     widths, rng = (20, 20), np.random.default_rng(1)
     scores = {task: rng.random(40) for task in "abcd"}
-    paths: dict[str, list] = {"scores": [], "bootstrap": []}
+    paths: dict[str, list] = {"scores": [], "score_replicates": []}
     for task, values in scores.items():
         made = {"model": "m", "task": task, "widths": widths}
         frame = neuron_index(widths).assign(score=values)
         replicas = neuron_index(widths).assign(**{f"replicate_{n}": values + 0.1 * rng.random(40) for n in range(20)})
-        for kind, content, name in (("scores", frame, "scores"), ("bootstrap", replicas, "score replicates")):
+        for kind, content, name in (("scores", frame, "scores"), ("score_replicates", replicas, "score replicates")):
             paths[kind].append(tmp_path / f"{kind}-{task}.parquet")
             write_frame(paths[kind][-1], content, name, made)
     groups = {"CLS-CLS": {"train": ["a", "b"], "test": ["c", "d"]}}
-    spec = {
-        "overlap": {"groups": groups, "proportions": [10, 30, 100]},
-        "scope": "global",
-        "model": "multitask",
-        "tables": SPEC["tables"],
-    }
-    published = ROOT / "workflow/published/overlap_rate.csv"
-    rows = overlap_rate.rows(argparse.Namespace(spec=spec, published=published, **paths))
+    rows = rows_of("overlap_rate", paths, {}, {"overlap.groups": groups, "overlap.proportions": [10, 30, 100]})
+    assert [row["n_seeds"] for row in rows] == [1, 1, 1]
     for row in rows:
         top = {task: set(np.argsort(-values)[: round(0.4 * row["proportion_pct"])]) for task, values in scores.items()}
         train, test = top["a"] | top["b"], top["c"] | top["d"]
@@ -304,22 +301,36 @@ def test_overlap_rate_against_brute_force(tmp_path):
     assert rows[2]["value"] == rows[2]["ci_low"] == rows[2]["chance"] == 100
 
 
-def test_a_missing_task_is_told(arguments):
-    from taskneurons.core.errors import UserError
-
+def test_a_missing_task_is_told(files):
     with pytest.raises(UserError, match="no prediction file is of the task 'd'"):
-        read_predictions(arguments.predictions, {**TASKS, "d": TASKS["a"]})
+        read_predictions(files["original_predictions"], {**TASKS, "d": TASKS["a"]})
+    with pytest.raises(UserError, match="holds 'predictions', where 'damage' is needed"):
+        rows_of("selection_damage", {**files, "damage": files["base_predictions"]})
 
 
-def test_csv_and_parquet_hold_the_same(arguments, tmp_path):
-    rows = deactivation.rows(arguments)
-    write_table(rows, SPEC, tmp_path / "t.parquet", tmp_path / "t.csv")
-    frame, metadata = read_frame(tmp_path / "t.parquet", "table")
-    assert metadata["spec"]["model"] == "m"
-    assert np.allclose(pd.read_csv(tmp_path / "t.csv")["value"], frame["value"], atol=0.005)
+def test_a_method_that_there_is_not_is_no_method():
+    one = Predictions("a", TASKS["a"], {"none": np.ones((1, 2)), "a": np.zeros((1, 2))}, {})
+    assert (one.method_conditions("original"), one.method_conditions("train-task")) == (["none"], ["a"])
+    for method in ("none", "deactivate-tasks", "train"):
+        with pytest.raises(KeyError, match=method):
+            one.method_conditions(method)
 
 
-def test_damage_by_hand(arguments, tmp_path):
+def test_csv_and_parquet_hold_the_same(files, tmp_path):
+    out = {"parquet": tmp_path / "t.parquet", "csv": tmp_path / "t.csv"}
+    settings = settings_of("deactivation", config={"tables.bootstrap": 7})
+    write.main(settings, **out, **inputs_of("deactivation", files))
+    frame, provenance = read_frame(out["parquet"], "table")
+    assert provenance["spec"] == settings.spec() and provenance["spec"]["config"]["tables.bootstrap"] == 7
+    expected = pd.DataFrame(rows_of("deactivation", files, config={"tables.bootstrap": 7}))
+    pd.testing.assert_frame_equal(frame, expected)
+    text = pd.read_csv(out["csv"])
+    assert list(text.columns) == list(frame.columns)
+    for column in ("value", "ci_low", "ci_high"):
+        assert np.allclose(text[column], frame[column], rtol=0, atol=0.00005)
+
+
+def test_damage_by_hand(files, tmp_path):
     """Two examples a task; "r" raises a's loss by 1 and 3 with a's set, c's by 0.5 with any; draws are averaged."""
     paths = []
     for task in TASKS:
@@ -331,8 +342,7 @@ def test_damage_by_hand(arguments, tmp_path):
         names = ["rule", "k", "masked_task", "draw", "n_neurons", "measure", "id", "value"]
         paths.append(tmp_path / f"damage-{task}.parquet")
         write_frame(paths[-1], pd.DataFrame(rows, columns=names), "damage", {"task": task})
-    spec = {**SPEC, "k": 10.0, "scope": "global"}
-    found = selection_damage.rows(argparse.Namespace(spec=spec, damage=paths, predictions=arguments.predictions))
+    found = rows_of("selection_damage", {**files, "damage": paths})
     own = cell(found, rule="r", masked_task="A", relation="own", measure="loss")
     assert (own["value"], own["ci_low"], own["ci_high"], own["n_neurons"], own["n_test"]) == (2, 1, 3, 4, 2)
     assert cell(found, rule="r", masked_task="A", relation="family", measure="loss")["value"] == 0
@@ -358,8 +368,7 @@ def test_faithfulness_by_hand(tmp_path):
         }
     )
     write_frame(tmp_path / "a.parquet", frame, "faithfulness", {"task": "a", "state": "base", "n_examples": 8})
-    spec = {"tasks": TASKS, "top": 25}
-    rows = faithfulness.rows(argparse.Namespace(spec=spec, comparisons=[tmp_path / "a.parquet"]))
+    rows = rows_of("faithfulness", {"faithfulness": [tmp_path / "a.parquet"]})
     found = {row["criterion"]: (row["spearman"], row["recall"]) for row in rows}
     assert found["good"] == pytest.approx((1, 1))
     assert found["bad"] == pytest.approx((-1, 0))
@@ -373,24 +382,18 @@ def test_stability_by_hand(tmp_path):
     best = {"2_0_a": (0, 1), "2_0_b": (0, 1), "2_1_a": (0, 1), "2_1_b": (1, 2)}
     frame = neuron_index((10,)).assign(**{name: np.isin(np.arange(10), pair) * 1.0 for name, pair in best.items()})
     write_frame(tmp_path / "s.parquet", frame, "subset scores", {"task": "a", "widths": [10]})
-    spec = {"tasks": TASKS, "k": 20, "scope": "global"}
-    (row,) = stability.rows(argparse.Namespace(spec=spec, subsets=[tmp_path / "s.parquet"]))
+    (row,) = rows_of("stability", {"subset_scores": [tmp_path / "s.parquet"]}, config={"selection.k": 20})
     assert (row["n_examples"], row["largest"], row["n_repeats"]) == (2, 100, 2)
     assert row["smallest"] == pytest.approx(100 / 3)
     assert row["value"] == pytest.approx(200 / 3)
     assert row["chance"] == pytest.approx(100 * 0.04 / 0.36)
 
 
-def test_findings_say_what_the_tables_show(arguments, tuning_arguments):
-    frames = {
-        name: pd.DataFrame(module.rows(arguments))
-        for name, module in {
-            "deactivation_means": deactivation_means,
-            "deactivation_effect": deactivation_effect,
-            "specificity": specificity,
-            "cross_task_deactivation": cross_task_deactivation,
-        }.items()
-    }
+def test_findings_say_what_the_tables_show(files):
+    made = ("deactivation_means", "deactivation_effect", "specificity", "cross_task_deactivation")
+    tuned = ("neuron_tuning_means", "neuron_tuning_effect", "cross_task_tuning")
+    frames = {name: pd.DataFrame(rows_of(name, files)) for name in (*made, *tuned)}
+    frames["single_task_proportion"] = pd.DataFrame(proportion_rows(files))
     frames["overlap_rate"] = pd.DataFrame({"proportion_pct": [10, 100], "ci_low": [5, 100], "chance": [8, 100]})
     frames["selection_damage"] = pd.DataFrame(
         {
@@ -414,7 +417,6 @@ def test_findings_say_what_the_tables_show(arguments, tuning_arguments):
     frames["stability"] = pd.DataFrame(
         {"task": ["A", "A", "B", "B"], "n_examples": [2, 4, 2, 4], "value": [50, 80, 60, 90], "chance": 5.0}
     )
-    frames |= tuning_frames(tuning_arguments)
     text = " ".join(findings(frames, 80))
     assert "from 75.0 to 12.5 with a task's own neurons off and to 68.8" in text
     assert "in 0 of 1 cells below 100 %" in text

@@ -9,13 +9,15 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from conftest import readers, tiny_model
+from taskneurons.config.settings import LoopSettings
 from taskneurons.core.errors import UserError
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.models.loaded import Compute
-from taskneurons.neurons.blocks import matrices, widths
+from taskneurons.neurons.blocks import widths
+from taskneurons.neurons.matrices import matrices
 from taskneurons.neurons.neuron_set import NeuronSet, random_set
 from taskneurons.training.loop import train
-from taskneurons.tuning.trained_neurons import TrainedNeurons, entries_put_back, slices, trained_neurons
+from taskneurons.tuning.trained_neurons import TrainedNeurons, entries_put_back, slices_of, trained_neurons
 
 PAIRS = [([5, 6, 7, 8], [9, 10]), ([11, 12], [13]), ([14, 15, 16, 17, 18, 19], [20, 21, 22])]
 CPU = torch.device("cpu")
@@ -128,8 +130,8 @@ def test_a_forward_that_was_there_before_is_back():
 def test_entries_are_put_back_to_the_bit(family):
     model = tiny_model(family)
     before, neurons = copy.deepcopy(model.state_dict()), some_neurons(model)
-    places = [place for _, found in slices(model, neurons) for place in found]
-    with entries_put_back(places):
+    slices = [one for _, found in slices_of(model, neurons) for one in found]
+    with entries_put_back(slices):
         tune(model, neurons, steps=2)
         assert any((model.state_dict()[name] != tensor).any() for name, tensor in before.items())
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in before.items())
@@ -162,7 +164,7 @@ def test_bfloat16_trains_a_float32_copy(weights):
         with torch.autocast("cpu", torch.bfloat16):
             loss_of(model).backward()
         loss_of(exact).backward()
-        for place, part, other in zip(trained.slices, trained.parts, reference.parts, strict=True):
+        for one, part, other in zip(trained.slices, trained.parts, reference.parts, strict=True):
             assert part.dtype == part.grad.dtype == torch.float32
             assert torch.nn.functional.cosine_similarity(part.grad.flatten(), other.grad.flatten(), dim=0) > 0.98
             before = part.detach().clone()
@@ -171,18 +173,16 @@ def test_bfloat16_trains_a_float32_copy(weights):
                     part.add_(1e-6)
             trained.write_back()
             torch.testing.assert_close(part.detach(), before + 1e-3, rtol=0, atol=1e-4)
-            assert torch.equal(place.read(), part.detach().to(weights))
+            assert torch.equal(one.read(), part.detach().to(weights))
 
 
 @pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16])
 def test_the_loop_in_bfloat16_moves_the_selected_neurons_only(weights):
     model = tiny_model("llama").to(weights)
     neurons, before = some_neurons(model), copy.deepcopy(model.state_dict())
-    settings = {
-        **{"epochs": 3, "batch_size": 2, "batch_tokens": 1000, "learning_rate": 1e-2, "warmup": 0.0},
-        **{"schedule": "constant", "weight_decay": 0.1, "max_gradient_norm": 1.0},
-        **{"gradient_checkpointing": False, "patience": 0},
-    }
+    settings = LoopSettings(
+        epochs=3, batch_size=2, learning_rate=1e-2, warmup=0.0, schedule="constant", weight_decay=0.1
+    )
     with trained_neurons(model, neurons) as trained:
         history = train(model, trained, PAIRS, settings, Compute(CPU, torch.bfloat16, weights), 0, "test")
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
@@ -198,12 +198,12 @@ def test_a_neurons_entries_make_its_own_output_and_no_other(model):
     selected[widths(model)[0] + 5] = True
     seen = []
     handle = readers(model)[1].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
-    places = slices(model, NeuronSet(selected, tuple(widths(model))))
+    slices = slices_of(model, NeuronSet(selected, tuple(widths(model))))
     with torch.no_grad():
         model(input_ids=torch.arange(3, 11)[None])
-        for matrix, found in places:
-            for place in found if not matrix.reads else []:
-                place.write(place.read() + 0.5)
+        for matrix, found in slices:
+            for one in found if not matrix.reads else []:
+                one.write(one.read() + 0.5)
         model(input_ids=torch.arange(3, 11)[None])
     handle.remove()
     changed = (seen[0] != seen[1]).reshape(-1, widths(model)[1]).any(dim=0)

@@ -70,11 +70,11 @@ class Trained:
         """Take up what `state` gave."""
 
 
-@dataclass(frozen=True)
 class WholeModel(Trained):
     """All parameters of a model, to be trained in place."""
 
-    model: PreTrainedModel
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
 
     def parameters(self) -> list[nn.Parameter]:
         return list(self.model.parameters())
