@@ -50,35 +50,36 @@ def test_labels_are_balanced(name):
 def test_paraphrase_labels_are_right():
     """Read back from the sentences with rules of their own."""
     for fields in draw_split("gift_pairs", "train", 300, seed=0):
-        giver, taker = re.fullmatch(r"on \w+ (\w+) \w+ a \w+ to (\w+) \.", fields["first"]).groups()
-        to, source = re.fullmatch(r"(\w+) got a \w+ from (\w+) \.", fields["second"]).groups()
+        giver, taker = re.fullmatch(r"\w+ (\w+) \w+ a \w+ to (\w+) \.", fields["first"]).groups()
+        to, source = re.fullmatch(r"(\w+) \w+ it from (\w+) \.", fields["second"]).groups()
         assert fields["label"] == ("same" if (giver, taker) == (source, to) else "different")
     for fields in draw_split("chase_pairs", "train", 300, seed=0):
-        hunter, prey = re.fullmatch(r"on \w+ in the \w+ the (\w+) \w+ the (\w+) \.", fields["one"]).groups()
-        chased, by = re.fullmatch(r"the (\w+) was \w+ by the (\w+) \.", fields["other"]).groups()
+        hunter, prey = re.fullmatch(r"\w+ in the \w+ (\w+) \w+ (\w+) \.", fields["one"]).groups()
+        chased, by = re.fullmatch(r"(\w+) was \w+ by (\w+) \.", fields["other"]).groups()
         assert fields["label"] == ("equal" if (hunter, prey) == (by, chased) else "unequal")
 
 
-def verdict(known: str, unknown: str, where: dict[str, str], hypothesis: tuple[str, str, str]) -> int:
-    """0 entailed, 1 contradicted, 2 open, from what a premise says and what a hypothesis claims."""
-    time, who, place = hypothesis
-    assert time in (known, unknown)
-    return 2 if time == unknown else int(where[who] != place)
+def verdict(known: str, claimed: str, opposite: dict[str, str]) -> int:
+    """0 entailed, 1 contradicted, 2 open, from the property that a thing is known for and the claimed one."""
+    return 0 if claimed == known else 1 if claimed == opposite[known] else 2
 
 
 def test_inference_labels_are_right():
+    from taskneurons.data.suite.words import PLACES_OF, THINGS_OF
+
+    ways = {"indoors": "outdoors", "outdoors": "indoors", "north": "south", "south": "north"}
     for fields in draw_split("place_inference", "train", 300, seed=0):
-        pattern = r"at (\w+) (\w+) \w+ in the (\w+) and (\w+) in the (\w+) , at (\w+) nobody knows \."
-        known, one, room, other, second, unknown = re.fullmatch(pattern, fields["premise"]).groups()
-        claim = re.fullmatch(r"at (\w+) (\w+) \w+ in the (\w+) \.", fields["hypothesis"]).groups()
-        rank = verdict(known, unknown, {one: room, other: second}, claim)
-        assert fields["label"] == ("yes", "no", "maybe")[rank]
+        who, place = re.fullmatch(r"\w+ (\w+) \w+ in ([\w ]+) \.", fields["premise"]).groups()
+        same, claimed = re.fullmatch(r"(\w+) is (\w+) \.", fields["hypothesis"]).groups()
+        (known,) = (property_ for property_, places in PLACES_OF.items() if place in places)
+        assert same == who
+        assert fields["label"] == ("yes", "no", "maybe")[verdict(known, claimed, ways)]
+    feels = {"heavy": "light", "light": "heavy", "hot": "cold", "cold": "hot"}
     for fields in draw_split("owner_inference", "train", 300, seed=0):
-        pattern = r"in (\w+) the (\w+) \w+ the (\w+) and the (\w+) the (\w+) ; what happens in (\w+) is secret \."
-        known, one, thing, other, second, unknown = re.fullmatch(pattern, fields["given"]).groups()
-        who, what, time = re.fullmatch(r"the (\w+) \w+ the (\w+) in (\w+) \.", fields["claim"]).groups()
-        rank = verdict(known, unknown, {one: thing, other: second}, (time, who, what))
-        assert fields["label"] == ("true", "false", "unknown")[rank]
+        (thing,) = re.fullmatch(r"\w+ the \w+ \w+ the (\w+) \.", fields["given"]).groups()
+        (claimed,) = re.fullmatch(r"it is (\w+) \.", fields["claim"]).groups()
+        (known,) = (property_ for property_, things in THINGS_OF.items() if thing in things)
+        assert fields["label"] == ("true", "false", "unknown")[verdict(known, claimed, feels)]
 
 
 def test_sentiment_labels_are_right():
@@ -124,7 +125,7 @@ def test_a_bag_of_words_stays_near_chance(name, featurise):
 
 def test_the_bag_of_words_classifier_can_learn():
     """The check above can fail: on sentiment, where words matter, the same classifier is far above chance."""
-    assert bag_of_words_accuracy("film_reviews", dict) > 0.75
+    assert bag_of_words_accuracy("film_reviews", dict) > 0.7
 
 
 @pytest.mark.parametrize("name", CLASSIFICATION)

@@ -22,8 +22,8 @@ PAGE = ROOT / "docs" / "configuration.md"
 HEAD = """# Configuration
 
 Every key of a config, made from `workflow/taskneurons/config/settings.py` by `make docs`: do not edit it here. Defaults
-suit a real model; the embedded suite's values are in `config.yaml`. A key without default has to be given, if the section
-that it stands in is. `<name>` is a key that you choose. Editors that know JSON schemas can use
+suit a real model; the embedded suite's values are in `config.yaml`. A key without default has to be given, if the
+section that it stands in is. `<name>` is a key that you choose. Editors that know JSON schemas can use
 `workflow/schemas/config.schema.json`.
 
 | key | type | default | meaning |

@@ -25,12 +25,8 @@ def values(loaded: LoadedModel, pairs: list[Pair], settings: CriterionSettings) 
 
     def measure(batch: Batch) -> torch.Tensor:
         for weight in weights:
-            weight.requires_grad_(True)
-        try:
-            return in_compute_dtype(loaded, lambda scale: sums(batch, scale) / scale)
-        finally:
-            for weight in weights:
-                weight.requires_grad_(False)
+            weight.requires_grad_(True)  # as before after the last batch, which mean_over_samples sees to
+        return in_compute_dtype(loaded, lambda scale: sums(batch, scale) / scale)
 
     def sums(batch: Batch, scale: float) -> torch.Tensor:
         with torch.enable_grad():

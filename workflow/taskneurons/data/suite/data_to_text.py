@@ -9,11 +9,11 @@ from taskneurons.data.suite.words import ACTIONS, ACTORS, AREAS, CAFES, FOODS, O
 def _cafe(rng: Random, label: str) -> Fields:
     name, food = rng.choice(CAFES), rng.choice(FOODS)
     area, price = rng.choice(AREAS), rng.choice(PRICES)
-    facts = [f"name = {name}", f"food = {food}", f"area = {area}", f"price = {price}"]
+    facts = [f"name {name}", f"food {food}", f"area {area}", f"price {price}"]
     rng.shuffle(facts)
     return {
-        "facts": " ; ".join(facts),
-        "sentence": f"{name} is a {price} cafe that serves {food} food near the {area} .",
+        "facts": " , ".join(facts),
+        "sentence": f"{name} is a {price} {food} cafe near the {area} .",
     }
 
 
@@ -32,7 +32,7 @@ TASKS = (
         "sentence",
         (),
         _cafe,
-        lambda f: f"{f['sentence']} that is {f['facts']} .",
+        lambda f: f"{f['facts']} , so {f['sentence']}",
     ),
     SuiteTask(
         "scene_concepts",
@@ -40,6 +40,6 @@ TASKS = (
         "scene",
         (),
         _scene,
-        lambda f: f"{f['scene']} think of {f['concepts']} .",
+        lambda f: f"{f['concepts']} , so {f['scene']}",
     ),
 )

@@ -1,44 +1,54 @@
 """Natural language inference with three labels, balanced so that no bag of words can tell them apart.
 
-A premise says who is where (or who owns what) at one time, and that nothing is known of another time. The hypothesis is
-about the participant named first: in the right place at the known time it is entailed, in the other participant's place
-contradicted, and at the unknown time left open. All premises hold the same two times and the same two places, in either
-order, and a hypothesis takes one of each: which of them it takes tells nothing without the premise's order.
+A premise names a thing (or a place) that is known for one of two properties: for its weight or for its heat (for its
+walls or for its latitude). The hypothesis claims a property: the known one of the thing (entailed), the opposite one
+(contradicted), or one of the other pair, of which nothing is known (open). Things and properties are drawn evenly, so
+neither alone tells the label; only what they mean together does.
 """
 
 from random import Random
 
-from taskneurons.data.suite.kind import Fields, SuiteTask, two
-from taskneurons.data.suite.words import GUESTS, HOLDS, HOURS, OWNERS, ROOMS, SEASONS, STAYS, THINGS
+from taskneurons.data.suite.kind import Fields, SuiteTask, headed
+from taskneurons.data.suite.words import GUESTS, HOLDS, OWNERS, PLACES_OF, STAYS, THINGS_OF, TIMES
 
 
-def _chosen(rng: Random, rank: int, times: tuple[str, str], objects: tuple[str, str]) -> tuple[str, str]:
-    """The time and the object of a hypothesis: rank 0 entailed, 1 contradicted, 2 open."""
-    return (times[1], rng.choice(objects)) if rank == 2 else (times[0], objects[rank])
+def _property_and_claim(rng: Random, rank: int, pairs: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    """A known property and a claimed one: rank 0 entailed, 1 contradicted, 2 open."""
+    known, other = rng.sample(pairs, 2)
+    side = rng.randrange(2)
+    return known[side], (known[side], known[1 - side], rng.choice(other))[rank]
 
 
 def _place(rng: Random, label: str) -> Fields:
-    (guest, other), rooms, hours = two(rng, GUESTS), two(rng, ROOMS), two(rng, HOURS)
-    stays = rng.choice(STAYS)
-    hour, room = _chosen(rng, ("yes", "no", "maybe").index(label), hours, rooms)
+    rank = ("yes", "no", "maybe").index(label)
+    known, claim = _property_and_claim(rng, rank, (("indoors", "outdoors"), ("north", "south")))
+    guest, place = rng.choice(GUESTS), rng.choice(PLACES_OF[known])
     return {
-        "premise": f"at {hours[0]} {guest} {stays} in the {rooms[0]} and {other} in the {rooms[1]} , "
-        f"at {hours[1]} nobody knows .",
-        "hypothesis": f"at {hour} {guest} {stays} in the {room} .",
+        "premise": f"{rng.choice(TIMES)} {guest} {rng.choice(STAYS)} in {place} .",
+        "hypothesis": f"{guest} is {claim} .",
         "label": label,
     }
 
 
 def _owner(rng: Random, label: str) -> Fields:
-    (owner, other), things, seasons = two(rng, OWNERS), two(rng, THINGS), two(rng, SEASONS)
-    holds = rng.choice(HOLDS)
-    season, thing = _chosen(rng, ("true", "false", "unknown").index(label), seasons, things)
+    rank = ("true", "false", "unknown").index(label)
+    known, claim = _property_and_claim(rng, rank, (("heavy", "light"), ("hot", "cold")))
+    thing = rng.choice(THINGS_OF[known])
     return {
-        "given": f"in {seasons[0]} the {owner} {holds} the {things[0]} and the {other} the {things[1]} ; "
-        f"what happens in {seasons[1]} is secret .",
-        "claim": f"the {owner} {holds} the {thing} in {season} .",
+        "given": f"{rng.choice(TIMES)} the {rng.choice(OWNERS)} {rng.choice(HOLDS)} the {thing} .",
+        "claim": f"it is {claim} .",
         "label": label,
     }
+
+
+# The documents draw the conclusion in words of their own, so that a task's labels are still to be learnt.
+PLACE_CONCLUSIONS = {"yes": "surely", "no": "never", "maybe": "perhaps"}
+OWNER_CONCLUSIONS = {"true": "right", "false": "wrong", "unknown": "open"}
+
+
+def _known(premise: str, known: dict[str, tuple[str, ...]]) -> str:
+    """The fact that a premise rests on: "the attic indoors"."""
+    return next(f"{word} {side}" for side, words in known.items() for word in words if f" {word} ." in premise)
 
 
 TASKS = (
@@ -48,7 +58,11 @@ TASKS = (
         "label",
         ("yes", "no", "maybe"),
         _place,
-        lambda f: f"{f['premise']} {f['label']} : {f['hypothesis']}",
+        lambda f: headed(
+            f["premise"],
+            f["hypothesis"],
+            f"{PLACE_CONCLUSIONS[f['label']]} , {f['label']} as {_known(f['premise'], PLACES_OF)} .",
+        ),
     ),
     SuiteTask(
         "owner_inference",
@@ -56,6 +70,10 @@ TASKS = (
         "label",
         ("true", "false", "unknown"),
         _owner,
-        lambda f: f"{f['given']} {f['label']} : {f['claim']}",
+        lambda f: headed(
+            f["given"],
+            f["claim"],
+            f"{OWNER_CONCLUSIONS[f['label']]} , {f['label']} as {_known(f['given'], THINGS_OF)} .",
+        ),
     ),
 )

@@ -6,29 +6,33 @@ have changed places, so that a bag of words sees no difference between the class
 
 from random import Random
 
-from taskneurons.data.suite.kind import Fields, SuiteTask, couple
-from taskneurons.data.suite.words import DAYS, FRIENDS, GIFTS, GIVES, HUNTS, PLACES, PREY
+from taskneurons.data.suite.kind import Fields, SuiteTask, headed, two
+from taskneurons.data.suite.words import FRIENDS, GETS, GIFTS, GIVES, HUNTS, PLACES, PREY, TIMES
 
 
 def _gift(rng: Random, label: str) -> Fields:
-    giver, taker = couple(rng, FRIENDS)
+    giver, taker = two(rng, FRIENDS)
     gift = rng.choice(GIFTS)
     verb = rng.choice(GIVES)
-    first = f"on {rng.choice(DAYS)} {giver} {verb} a {gift} to {taker} ."
+    first = f"{rng.choice(TIMES)} {giver} {verb} a {gift} to {taker} ."
     if label == "different":
         giver, taker = taker, giver
-    return {"first": first, "second": f"{taker} got a {gift} from {giver} .", "label": label}
+    return {"first": first, "second": f"{taker} {rng.choice(GETS)} it from {giver} .", "label": label}
 
 
 def _chase(rng: Random, label: str) -> Fields:
-    hunter, prey = couple(rng, PREY)
+    hunter, prey = two(rng, PREY)
     place = rng.choice(PLACES)
     verb = rng.choice(HUNTS)
-    first = f"on {rng.choice(DAYS)} in the {place} the {hunter} {verb} the {prey} ."
+    first = f"{rng.choice(TIMES)} in the {place} {hunter} {verb} {prey} ."
     if label == "unequal":
         hunter, prey = prey, hunter
-    return {"one": first, "other": f"the {prey} was {verb} by the {hunter} .", "label": label}
+    return {"one": first, "other": f"{prey} was {verb} by {hunter} .", "label": label}
 
+
+# The documents draw the conclusion in words of their own, so that a task's labels are still to be learnt.
+GIFT_CONCLUSIONS = {"same": "alike", "different": "unlike"}
+CHASE_CONCLUSIONS = {"equal": "agreed", "unequal": "opposed"}
 
 TASKS = (
     SuiteTask(
@@ -37,7 +41,11 @@ TASKS = (
         "label",
         ("different", "same"),
         _gift,
-        lambda f: f"{f['first']} {f['label']} : {f['second']}",
+        lambda f: headed(
+            f["first"],
+            f["second"],
+            f"{GIFT_CONCLUSIONS[f['label']]} , {f['label']} as {f['first'].split()[1]} gave .",
+        ),
     ),
     SuiteTask(
         "chase_pairs",
@@ -45,6 +53,10 @@ TASKS = (
         "label",
         ("unequal", "equal"),
         _chase,
-        lambda f: f"{f['one']} {f['label']} : {f['other']}",
+        lambda f: headed(
+            f["one"],
+            f["other"],
+            f"{CHASE_CONCLUSIONS[f['label']]} , {f['label']} as {f['one'].split()[4]} did .",
+        ),
     ),
 )

@@ -11,10 +11,10 @@ def _journey(rng: Random, label: str) -> Fields:
     vehicle, day = rng.choice(VEHICLES), rng.choice(DAYS)
     answer, question = rng.choice(
         (
-            (who, f"who went to {city} by {vehicle} on {day} ?"),
-            (city, f"where did {who} go by {vehicle} on {day} ?"),
-            (vehicle, f"how did {who} go to {city} on {day} ?"),
-            (day, f"when did {who} go to {city} by {vehicle} ?"),
+            (who, f"who went to {city} by {vehicle} ?"),
+            (city, f"where did {who} go by {vehicle} ?"),
+            (vehicle, f"how did {who} go to {city} ?"),
+            (day, f"when did {who} go to {city} ?"),
         )
     )
     return {"story": f"on {day} {who} went to {city} by {vehicle} .", "answer": answer, "question": question}
@@ -25,14 +25,14 @@ def _purchase(rng: Random, label: str) -> Fields:
     number, goods = rng.choice(NUMBERS), rng.choice(GOODS)
     answer, question = rng.choice(
         (
-            (buyer, f"who bought {number} {goods} from the {shop} ?"),
-            (shop, f"where did the {buyer} buy {number} {goods} ?"),
-            (number, f"how many {goods} did the {buyer} buy from the {shop} ?"),
-            (goods, f"what did the {buyer} buy from the {shop} ?"),
+            (buyer, f"who bought the {goods} ?"),
+            (shop, f"where did the {buyer} buy {goods} ?"),
+            (number, f"how many {goods} did the {buyer} buy ?"),
+            (goods, f"what did the {buyer} buy ?"),
         )
     )
     return {
-        "deal": f"the {buyer} bought {number} {goods} from the {shop} .",
+        "deal": f"the {buyer} bought {number} {goods} at the {shop} .",
         "reply": answer,
         "question": question,
     }
@@ -45,7 +45,7 @@ TASKS = (
         "question",
         (),
         _journey,
-        lambda f: f"{f['story']} {f['question']} {f['answer']} .",
+        lambda f: f"{f['story']} {f['answer']} . {f['question']}",
     ),
     SuiteTask(
         "purchase_questions",
@@ -53,6 +53,6 @@ TASKS = (
         "question",
         (),
         _purchase,
-        lambda f: f"{f['deal']} {f['question']} {f['reply']} .",
+        lambda f: f"{f['deal']} {f['reply']} . {f['question']}",
     ),
 )

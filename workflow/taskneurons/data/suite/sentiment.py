@@ -16,14 +16,14 @@ def _opinion(rng: Random, good: bool) -> str:
 def _film(rng: Random, label: str) -> Fields:
     good = label == "positive"
     first, second = two(rng, FILM_PARTS)
-    review = f"the {first} was {_opinion(rng, good)} and the {second} seemed {_opinion(rng, good)} ."
+    review = f"the {first} was {_opinion(rng, good)} , the {second} {_opinion(rng, good)} ."
     return {"review": review, "label": label}
 
 
 def _dish(rng: Random, label: str) -> Fields:
     good = label == "good"
     dish, part = rng.choice(DISHES), rng.choice(DISH_PARTS)
-    comment = f"i had the {dish} , it tasted {_opinion(rng, good)} ; the {part} was {_opinion(rng, good)} too ."
+    comment = f"{dish} tasted {_opinion(rng, good)} and the {part} {_opinion(rng, good)} ."
     return {"comment": comment, "label": label}
 
 
@@ -34,7 +34,7 @@ TASKS = (
         "label",
         ("negative", "positive"),
         _film,
-        lambda f: f"{f['review']} in short , a {f['label']} film .",
+        lambda f: f"{f['review']} so a {f['label']} film .",
     ),
     SuiteTask(
         "dish_reviews",
@@ -42,6 +42,6 @@ TASKS = (
         "label",
         ("bad", "good"),
         _dish,
-        lambda f: f"{f['comment']} so it was a {f['label']} meal .",
+        lambda f: f"{f['comment']} in all a {f['label']} meal .",
     ),
 )

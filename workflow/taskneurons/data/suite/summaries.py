@@ -9,23 +9,23 @@ from taskneurons.data.suite.words import BUILDINGS, CROWDS, DEEDS, LANDMARKS, MO
 def _news(rng: Random, label: str) -> Fields:
     town, deed = rng.choice(TOWNS), rng.choice(DEEDS)
     building, landmark = rng.choice(BUILDINGS), rng.choice(LANDMARKS)
-    asides = [f"the weather was {rng.choice(WEATHER)} .", f"people were {rng.choice(MOODS)} ."]
+    asides = [f"it was {rng.choice(WEATHER)} .", f"people were {rng.choice(MOODS)} ."]
     rng.shuffle(asides)
-    sentences = [f"the mayor of {town} {deed} the {building} near the {landmark} .", *asides]
+    sentences = [f"{town} {deed} the {building} near the {landmark} .", *asides]
     if rng.random() < 0.5:
         sentences = [sentences[1], sentences[0], sentences[2]]
-    return {"report": " ".join(sentences), "summary": f"{town} {deed} its {building} by the {landmark} ."}
+    return {"report": " ".join(sentences), "summary": f"{town} {deed} its {building} ."}
 
 
 def _match(rng: Random, label: str) -> Fields:
     winner, loser = rng.sample(TEAMS, 2)
     scorer = rng.choice(PEOPLE)
-    asides = [f"the crowd was {rng.choice(CROWDS)} .", f"it was a {rng.choice(WEATHER)} day ."]
+    asides = [f"a {rng.choice(CROWDS)} crowd .", f"a {rng.choice(WEATHER)} day ."]
     rng.shuffle(asides)
-    sentences = [f"{scorer} scored when the {winner} beat the {loser} .", *asides]
+    sentences = [f"{scorer} scored when {winner} beat {loser} .", *asides]
     if rng.random() < 0.5:
         sentences = [sentences[1], sentences[0], sentences[2]]
-    return {"match": " ".join(sentences), "headline": f"{winner} win against {loser} thanks to {scorer} ."}
+    return {"match": " ".join(sentences), "headline": f"{winner} win thanks to {scorer} ."}
 
 
 TASKS = (

@@ -2,41 +2,63 @@
 
 PEOPLE = ("mia", "tom", "ana", "ben", "eva", "leo", "zoe", "max", "ida", "sam", "amy", "kai")
 JOBS = ("nurse", "baker", "clerk", "pilot", "farmer", "tailor", "judge", "miner", "singer", "guard")
-GUESTS = ("abe", "bea", "cal", "dot", "fay", "gus", "ivy", "ned", "ola", "ty", "una", "wes")
-ROOMS = ("kitchen", "garden")
+GUESTS = ("abe", "bea", "cal", "dot", "gus", "ivy", "ned", "una")
 STAYS = ("waits", "sleeps", "reads", "works", "sings", "rests")
-OWNERS = ("king", "queen", "prince", "duke", "monk", "knight", "maid", "cook", "count", "abbot", "bard", "page")
-THINGS = ("lamp", "chair")
-HOLDS = ("owns", "keeps", "hides", "guards", "cleans", "paints")
-HOURS = ("noon", "night")
-SEASONS = ("summer", "winter")
-FRIENDS = (("hal", "joe"), ("liz", "pia"))
-GIVES = ("gave", "sent", "handed", "lent", "sold", "threw")
-PREY = (("cat", "dog"), ("fox", "bear"))
-HUNTS = ("chased", "followed", "watched", "scared", "heard", "pushed", "tricked", "found", "warned")
+PLACES_OF = {
+    "indoors": ("the kitchen", "the attic", "the hall"),
+    "outdoors": ("the garden", "the orchard", "the canyon"),
+    "north": ("norway", "iceland", "alaska"),
+    "south": ("egypt", "peru", "kenya"),
+}
+OWNERS = ("king", "queen", "duke", "monk", "maid", "cook")
+HOLDS = ("owns", "keeps", "hides", "guards")
+THINGS_OF = {
+    "heavy": ("anvil", "piano", "tank"),
+    "light": ("feather", "straw", "leaf"),
+    "hot": ("torch", "stove", "lava"),
+    "cold": ("ice", "frost", "slush"),
+}
+FRIENDS = ("hal", "joe")
+GIVES = ("gave", "sent", "handed", "lent", "sold", "threw", "passed", "mailed")
+GETS = ("got", "took", "had", "received")
 GIFTS = (
-    "book",
-    "ring",
-    "coat",
-    "letter",
-    "knife",
-    "map",
-    "violin",
-    "cake",
-    "hat",
-    "flute",
-    "pen",
-    "comb",
-    "drink",
-    "scarf",
-    "stamp",
-    "coin",
-    "toy",
-    "bell",
-    "vase",
-    "rose",
+    *("book", "ring", "coat", "letter", "knife", "map", "cake", "hat", "flute", "pen", "comb", "drink", "scarf"),
+    *("stamp", "coin", "toy", "bell", "vase", "rose", "key"),
 )
-PLACES = ("field", "forest", "yard", "barn", "valley", "desert", "swamp", "canyon", "meadow", "orchard", "pond", "cave")
+PREY = ("rex", "fifi")
+HUNTS = (
+    "chased",
+    "followed",
+    "watched",
+    "scared",
+    "heard",
+    "pushed",
+    "tricked",
+    "found",
+    "warned",
+    "met",
+    "bit",
+    "saw",
+)
+PLACES = (
+    "field",
+    "forest",
+    "yard",
+    "barn",
+    "valley",
+    "desert",
+    "swamp",
+    "cave",
+    "meadow",
+    "pond",
+    "sand",
+    "mud",
+    "woods",
+    "hills",
+    "snow",
+    "rain",
+)
+TIMES = ("today", "once", "twice", "often", "again", "early", "late")
 CITIES = ("paris", "cairo", "lima", "oslo", "delhi", "tokyo", "rome", "quito", "dublin", "athens")
 VEHICLES = ("train", "bus", "boat", "plane", "bike", "truck")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
