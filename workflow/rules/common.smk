@@ -61,8 +61,8 @@ if workflow.is_main_process:
         logger.warning(f"config: {warning}")
 
 # Every rule's command: it calls the step that `params.spec` names with the files of `params.files`.
-RUNNER = LIBRARY / "run_step.py"
-STEP = "python {RUNNER:q} {params.spec:q} {params.files:q} --log {log:q}"
+os.environ["TASKNEURONS_RUNNER"] = str(LIBRARY / "run_step.py")
+STEP = 'python "$TASKNEURONS_RUNNER" {params.spec:q} {params.files:q} --log {log:q}'
 ENVIRONMENT = "../../envs/taskneurons.yaml"
 
 # Where trainings keep their state to go on after a kill: no output of a rule, which Snakemake would delete then.
