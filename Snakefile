@@ -9,6 +9,7 @@ if "tasks" not in config:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/files.smk"
 
 
 pathvars:
@@ -26,9 +27,11 @@ include: "workflow/rules/deactivation.smk"
 
 if TUNING:
 
+    include: "workflow/rules/tuning_sets.smk"
     include: "workflow/rules/tuning.smk"
 
 
+include: "workflow/rules/table_inputs.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
 

@@ -1,15 +1,3 @@
-def attribution_spec(step, **settings):
-    """The spec of the scoring of a task, whole or in shards."""
-    return spec(
-        f"attribution.{step}",
-        attribution=part(CONFIG.attribution, types.TaskScoring),
-        stability=part(CONFIG.stability, types.Subsets),
-        seed=CONFIG.seed,
-        compute=compute("inference"),
-        **settings,
-    )
-
-
 if CONFIG.attribution.shards == 1:
 
     rule attribution:

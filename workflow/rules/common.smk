@@ -16,7 +16,7 @@ LIBRARY = ROOT / "workflow"
 # Steps run with this Snakemake's own Python, which need not be the first on the PATH (.venv/bin/snakemake works without
 # activating .venv); a conda environment, where one is used, comes before it. They find the library by the runner's place.
 sys.path.insert(0, str(LIBRARY))
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")])
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", "")]))
 
 # How long a thread that waits for another spins before it sleeps. With the usual count a training step of the embedded
 # model was 25 times slower beside one busy process on two cores; with this one 3 times, and 10 % slower on idle cores.
@@ -35,7 +35,7 @@ from taskneurons.core.errors import UserError
 from taskneurons.core.named import module_of, named, names
 from taskneurons.data.files import local_split
 from taskneurons.data.splits import SOURCE_SPLITS
-from taskneurons.report.contents import left_out, shown
+from taskneurons.report.contents import facts, left_out, shown
 
 try:
     RUN = checked_config(config, ROOT)
@@ -48,7 +48,7 @@ if os.environ.get(warm.VARIABLE) != "off":
     if workflow.is_main_process:
         folder = tempfile.mkdtemp(prefix="taskneurons-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ[warm.VARIABLE] = f"{os.getpid()}@{folder}/warm"
+        os.environ.update({warm.VARIABLE: f"{os.getpid()}@{folder}/warm"})
 
 CONFIG = RUN.config
 STARTED = time.time()
@@ -61,7 +61,7 @@ if workflow.is_main_process:
         logger.warning(f"config: {warning}")
 
 # Every rule's command: it calls the step that `params.spec` names with the files of `params.files`.
-os.environ["TASKNEURONS_RUNNER"] = str(LIBRARY / "run_step.py")
+os.environ.update(TASKNEURONS_RUNNER=str(LIBRARY / "run_step.py"))
 STEP = 'python "$TASKNEURONS_RUNNER" {params.spec:q} {params.files:q} --log {log:q}'
 ENVIRONMENT = "../../envs/taskneurons.yaml"
 
@@ -137,31 +137,27 @@ def validation_data(tasks, training):
     return [f"<results>/data/{task}/validation.parquet" for task in tasks] if training.validation else []
 
 
-def scored_model(original):
-    """The model that scores the neurons which are switched off in an original."""
-    return original if CONFIG.attribution.model == "multitask" else "base"
-
-
-def predictions(models):
-    """The prediction files of some models, task by task."""
-    return [f"<results>/predictions/{model}/{task}.parquet" for model in models for task in TASKS]
-
-
-def random_masks(model, task, percents, draws):
-    """Random sets to compare a task's with: those of all tasks, or its own where they are matched in every layer."""
-    owner = task if CONFIG.selection.random_scope == "per-layer" else "random"
-    return [f"<results>/masks/{model}/{owner}/random{percent_text(k)}-draw{n}.parquet" for k in percents for n in draws]
-
-
-def own_mask(model, task, k=None):
-    """The mask of a task's own neurons: the top k % in the config's scope."""
-    k = percent_text(CONFIG.selection.k if k is None else k)
-    return f"<results>/masks/{model}/{task}/{CONFIG.selection.scope}{k}.parquet"
-
-
 def evaluation_settings(task, kind, **fixed):
     """The settings of an evaluation; what does not concern it keeps its default, so that no change of it counts."""
     given = part(CONFIG.evaluation, kind)
     if RUN.tasks[task].shown["metric"] != "accuracy":
         fixed["label_score"] = "sum"
     return given.model_copy(update=fixed)
+
+
+def attribution_spec(step, **settings):
+    """The spec of the scoring of a task, whole or in shards."""
+    return spec(
+        f"attribution.{step}",
+        attribution=part(CONFIG.attribution, types.TaskScoring),
+        stability=part(CONFIG.stability, types.Subsets),
+        seed=CONFIG.seed,
+        compute=compute("inference"),
+        **settings,
+    )
+
+
+def print_report_place():
+    page = Path("results") / CONFIG.run / "report.html"
+    if page.exists() and page.stat().st_mtime >= STARTED:
+        print(f"\nThe report is at {page}\n", file=sys.stderr)

@@ -1,11 +1,3 @@
-def source_files(task, split):
-    """The local files that a task's split is read from; none for the suite and the hub."""
-    source = RUN.tasks[task].data.source
-    if source.local is None:
-        return []
-    return list(dict.fromkeys(str(local_split(source.local, source.splits, name)) for name in SOURCE_SPLITS[split]))
-
-
 rule prepare_data:
     """One split of one task: prompts, targets and references."""
     input:

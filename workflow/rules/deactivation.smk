@@ -1,25 +1,3 @@
-DRAWS = range(CONFIG.selection.random_draws)
-
-
-def masks_to_switch_off(original, tested):
-    """The sets that are switched off one after the other in an original: every task's own, and random ones."""
-    model = scored_model(original)
-    return [own_mask(model, task) for task in TASKS] + random_masks(model, tested, [CONFIG.selection.k], DRAWS)
-
-
-def compared_masks(original, tested):
-    """The masks of the damage table, made on the model that scores this one's neurons."""
-    model = scored_model(original)
-    compared = [
-        f"<results>/masks/{model}/{task}/{one}{percent_text(k)}.parquet"
-        for task in TASKS
-        for one, percents in DAMAGE_RULES.items()
-        if one in COMPARING or one in OWN_RULES
-        for k in percents
-    ]
-    return compared + random_masks(model, tested, CONFIG.damage.rules.get("random", []), DRAWS)
-
-
 rule deactivation:
     """An original on one task: as it is, and with each task's and each random set of neurons switched off."""
     input:

@@ -1,13 +1,3 @@
-def base_model_files():
-    """The local files that the base model is imported from; none if it comes from the hub."""
-    source = CONFIG.model.source
-    if source.gguf:
-        return [source.gguf]
-    if source.path:
-        return sorted(str(file) for file in Path(source.path).iterdir() if file.is_file())
-    return []
-
-
 if CONFIG.model.source.pretrain is None:
 
     rule base_model:

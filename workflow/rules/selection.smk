@@ -1,11 +1,3 @@
-# The rules whose sets the damage table compares, besides random sets: those of one task's values, and those that compare
-# the values of all tasks.
-DAMAGE_RULES = {one: percents for one, percents in CONFIG.damage.rules.items() if one != "random"}
-OWN_RULES = [one for one in names("selection.rules") if not named("selection.rules", one).COMPARES]
-COMPARING = {one: percents for one, percents in DAMAGE_RULES.items() if one not in OWN_RULES and len(TASKS) > 1}
-COMPARED_ACTIVATIONS = sorted({named("selection.rules", one).VALUES for one in COMPARING} - {"attribution"})
-
-
 rule selection:
     """A task's neurons: the top k % by score, of all layers together or of each."""
     input:

@@ -7,7 +7,7 @@ where it has a figure, a module `figures/<name>.py` with `draw`.
 
 from dataclasses import dataclass
 
-from taskneurons.config.settings import Config
+from taskneurons.config.settings import Config, percent_text
 
 INTERVALS = ("tables.bootstrap", "tables.confidence")
 CROSSED = (*INTERVALS, "evaluation.cross_task_examples")
@@ -27,7 +27,7 @@ class Table:
     Attributes:
         name: of its module, its target, its files and its caption.
         shows: what it shows, in a line.
-        inputs: the kinds of files that its `rows` takes, by keyword (`workflow/rules/tables.smk` says which files).
+        inputs: the kinds of files that its `rows` takes, by keyword (`workflow/rules/table_inputs.smk` says which).
         fields: what it uses of every task's config entry.
         config: the other keys of the config that it uses.
         published: the file in `workflow/published/` with the paper's figures, if it shows any.
@@ -219,3 +219,26 @@ def shown(config: Config) -> list[Table]:
     """The tables of a run, in the report's order."""
     without = left_out(config)
     return [table for table in TABLES if table.name not in without]
+
+
+def facts(config: Config) -> dict[str, str]:
+    """What a reader of the report needs to know of the settings, each with its value."""
+    selection, attribution, sizes, tuning = (
+        config.selection,
+        config.attribution,
+        config.data.sizes,
+        config.neuron_tuning,
+    )
+    told = {
+        "selected": f"top {percent_text(selection.k)} % ({selection.scope})",
+        "scores": f"of the {attribution.model} model, aggregation {attribution.aggregation}, loss {attribution.loss}",
+        "examples a task": f"{sizes.train} train, {sizes.attribution} attribution, {sizes.test} test",
+        "trainings": str(len(config.training.seeds)),
+        "random sets": f"{selection.random_draws} ({selection.random_scope})",
+    }
+    if tuning is not None:
+        told["neuron tuning"] = (
+            f"scores of the base model, {len(tuning.training.seeds)} trainings of each set, "
+            f"{tuning.random_draws} random sets"
+        )
+    return told

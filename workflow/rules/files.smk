@@ -1,0 +1,69 @@
+# Which files and sets the rules of several stages read.
+
+# The rules whose sets the damage table compares, besides random sets: those of one task's values, and those that compare
+# the values of all tasks.
+DAMAGE_RULES = {one: percents for one, percents in CONFIG.damage.rules.items() if one != "random"}
+OWN_RULES = [one for one in names("selection.rules") if not named("selection.rules", one).COMPARES]
+COMPARING = {one: percents for one, percents in DAMAGE_RULES.items() if one not in OWN_RULES and len(TASKS) > 1}
+COMPARED_ACTIVATIONS = sorted({named("selection.rules", one).VALUES for one in COMPARING} - {"attribution"})
+
+DRAWS = range(CONFIG.selection.random_draws)
+
+
+def source_files(task, split):
+    """The local files that a task's split is read from; none for the suite and the hub."""
+    source = RUN.tasks[task].data.source
+    if source.local is None:
+        return []
+    return list(dict.fromkeys(str(local_split(source.local, source.splits, name)) for name in SOURCE_SPLITS[split]))
+
+
+def base_model_files():
+    """The local files that the base model is imported from; none if it comes from the hub."""
+    source = CONFIG.model.source
+    if source.gguf:
+        return [source.gguf]
+    if source.path:
+        return sorted(str(file) for file in Path(source.path).iterdir() if file.is_file())
+    return []
+
+
+def scored_model(original):
+    """The model that scores the neurons which are switched off in an original."""
+    return original if CONFIG.attribution.model == "multitask" else "base"
+
+
+def predictions(models):
+    """The prediction files of some models, task by task."""
+    return [f"<results>/predictions/{model}/{task}.parquet" for model in models for task in TASKS]
+
+
+def random_masks(model, task, percents, draws):
+    """Random sets to compare a task's with: those of all tasks, or its own where they are matched in every layer."""
+    owner = task if CONFIG.selection.random_scope == "per-layer" else "random"
+    return [f"<results>/masks/{model}/{owner}/random{percent_text(k)}-draw{n}.parquet" for k in percents for n in draws]
+
+
+def own_mask(model, task, k=None):
+    """The mask of a task's own neurons: the top k % in the config's scope."""
+    k = percent_text(CONFIG.selection.k if k is None else k)
+    return f"<results>/masks/{model}/{task}/{CONFIG.selection.scope}{k}.parquet"
+
+
+def masks_to_switch_off(original, tested):
+    """The sets that are switched off one after the other in an original: every task's own, and random ones."""
+    model = scored_model(original)
+    return [own_mask(model, task) for task in TASKS] + random_masks(model, tested, [CONFIG.selection.k], DRAWS)
+
+
+def compared_masks(original, tested):
+    """The masks of the damage table, made on the model that scores this one's neurons."""
+    model = scored_model(original)
+    compared = [
+        f"<results>/masks/{model}/{task}/{one}{percent_text(k)}.parquet"
+        for task in TASKS
+        for one, percents in DAMAGE_RULES.items()
+        if one in COMPARING or one in OWN_RULES
+        for k in percents
+    ]
+    return compared + random_masks(model, tested, CONFIG.damage.rules.get("random", []), DRAWS)

@@ -1,0 +1,68 @@
+# What the tables are made of.
+
+# Which files a kind of input is, by the names that `report/contents.py` uses; of all tasks unless the table says others.
+INPUTS = {
+    "original_predictions": lambda: predictions(ORIGINALS),
+    "first_original_predictions": lambda: predictions(ORIGINALS[:1]),
+    "base_predictions": lambda: predictions(["base"]),
+    "masks": lambda: [own_mask(scored_model(ORIGINALS[0]), task) for task in TASKS],
+    "scores": lambda: expand("<results>/scores/{model}/{task}.parquet", model=SCORED_MODELS, task=TASKS),
+    "score_replicates": lambda: expand(
+        "<results>/scores/{model}/{task}.bootstrap.parquet", model=SCORED_MODELS, task=TASKS
+    ),
+    "subset_scores": lambda: expand(
+        "<results>/scores/{model}/{task}.subsets.parquet", model=SCORED_MODELS[0], task=TASKS
+    ),
+    "damage": lambda: expand("<results>/damage/{model}/{task}.parquet", model=ORIGINALS[0], task=TASKS),
+    "faithfulness": lambda: expand(
+        "<results>/faithfulness/{model}/{task}.parquet",
+        model=["base", ORIGINALS[0]],
+        task=some_tasks(CONFIG, CONFIG.faithfulness.tasks),
+    ),
+    "tuned_predictions": lambda: predictions(f"neuron_tuning-seed{seed}" for seed in TUNING.training.seeds),
+    "proportion_predictions": lambda: expand(
+        "<results>/predictions/proportions-seed{seed}/{task}.parquet",
+        seed=TUNING.proportions.seeds,
+        task=PROPORTION_TASKS,
+    ),
+}
+
+# The models whose scores choose the neurons that are switched off.
+SCORED_MODELS = list(dict.fromkeys(scored_model(original) for original in ORIGINALS))
+
+
+def table(name):
+    return f"<results>/tables/{name}.parquet"
+
+
+def table_tasks(table):
+    """The tasks that a table shows."""
+    return PROPORTION_TASKS if "proportion_predictions" in table.inputs else TASKS
+
+
+def table_inputs(table):
+    """The files of a table by keyword."""
+    found = {kind: INPUTS[kind]() for kind in table.inputs}
+    if "proportion_predictions" in found:
+        found["base_predictions"] = [f"<results>/predictions/base/{task}.parquet" for task in PROPORTION_TASKS]
+    if table.published:
+        found["published"] = f"workflow/published/{table.published}.csv"
+    return found
+
+
+def config_value(key):
+    """The value of a dotted key of the config, as JSON can hold it."""
+    value = CONFIG.model_dump()
+    for part_of_key in key.split("."):
+        value = value[part_of_key]
+    return value
+
+
+def table_spec(table):
+    return spec(
+        "tables.write",
+        module_of("tables", table.name),
+        table=table.name,
+        tasks={key: {field: RUN.tasks[key].shown[field] for field in table.fields} for key in table_tasks(table)},
+        config={key: config_value(key) for key in table.config},
+    )
