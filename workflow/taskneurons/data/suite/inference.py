@@ -6,6 +6,7 @@ walls or for its latitude). The hypothesis claims a property: the known one of t
 neither alone tells the label; only what they mean together does.
 """
 
+from collections.abc import Mapping
 from random import Random
 
 from taskneurons.data.suite.kind import Fields, SuiteTask, headed
@@ -46,7 +47,7 @@ PLACE_CONCLUSIONS = {"yes": "surely", "no": "never", "maybe": "perhaps"}
 OWNER_CONCLUSIONS = {"true": "right", "false": "wrong", "unknown": "open"}
 
 
-def _known(premise: str, known: dict[str, tuple[str, ...]]) -> str:
+def _known(premise: str, known: Mapping[str, tuple[str, ...]]) -> str:
     """The fact that a premise rests on: "the attic indoors"."""
     return next(f"{word} {side}" for side, words in known.items() for word in words if f" {word} ." in premise)
 
