@@ -26,9 +26,10 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/snakemake --lint
 
-# The config's JSON schema and its reference page, from workflow/taskneurons/config/settings.py.
+# What is made of something else: the config's JSON schema and reference page, the README's tables.
 docs: $(READY)
 	PYTHONPATH=workflow $(BIN)/python -m taskneurons.config.reference
+	PYTHONPATH=workflow $(BIN)/python -m taskneurons.report.readme
 
 # Times and memory, against the bound and the rivals: benchmarks/results/<name>.json.
 bench: $(READY)

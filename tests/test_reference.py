@@ -1,6 +1,7 @@
 """What is generated from the settings is current, and says something of every key."""
 
 from taskneurons.config import reference
+from taskneurons.report import readme
 
 
 def test_the_schema_is_current():
@@ -22,3 +23,8 @@ def test_types_bounds_and_defaults_in_words():
     assert rows["model.source.pretrain.training.batch_size"] == ("whole number (at least 1)", "`8`")
     assert rows["tasks.<name>.sizes.test"] == ("whole number (at least 1)", "`data.sizes.test`")
     assert rows["run"][1] == ""
+
+
+def test_the_readmes_tables_are_current():
+    text = readme.PAGE.read_text()
+    assert readme.page(text) == text, "run `make docs`"

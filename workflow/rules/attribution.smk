@@ -11,11 +11,13 @@ if CONFIG.attribution.shards == 1:
             subsets="<results>/scores/{model}/{task}.subsets.parquet",
         log:
             "<results>/logs/attribution/{model}-{task}.log",
+        wildcard_constraints:
+            model="|".join(SCORED_MODELS),
         conda:
             ENVIRONMENT
         threads: CONFIG.compute.inference_threads
         params:
-            spec=attribution_spec("scores"),
+            spec=attribution_spec("scores", resampled=True),
             files=files(),
         shell:
             STEP
@@ -35,7 +37,7 @@ else:
             ENVIRONMENT
         threads: CONFIG.compute.inference_threads
         params:
-            spec=lambda w: attribution_spec("shard", shard=int(w.shard)),
+            spec=lambda w: attribution_spec("shard", resampled=w.model in SCORED_MODELS, shard=int(w.shard)),
             files=files(),
         shell:
             STEP
@@ -53,13 +55,44 @@ else:
             subsets="<results>/scores/{model}/{task}.subsets.parquet",
         log:
             "<results>/logs/attribution/{model}-{task}.log",
+        wildcard_constraints:
+            model="|".join(SCORED_MODELS),
         conda:
             ENVIRONMENT
         params:
-            spec=attribution_spec("merge"),
+            spec=attribution_spec("merge", resampled=True),
             files=files(),
         shell:
             STEP
+
+
+# The base model's scores choose the neurons that are tuned; nothing looks at their replicates and subsets.
+if "base" not in SCORED_MODELS and CONFIG.attribution.shards == 1:
+
+    use rule attribution as base_attribution with:
+        input:
+            model="<results>/models/base",
+            data="<results>/data/{task}/attribution.parquet",
+        output:
+            scores="<results>/scores/base/{task}.parquet",
+        log:
+            "<results>/logs/attribution/base-{task}.log",
+        params:
+            spec=attribution_spec("scores", resampled=False),
+            files=files(),
+
+elif "base" not in SCORED_MODELS:
+
+    use rule merge_attribution as merge_base_attribution with:
+        input:
+            sums=expand("<results>/scores/base/{{task}}/shard{shard}.parquet", shard=range(CONFIG.attribution.shards)),
+        output:
+            scores="<results>/scores/base/{task}.parquet",
+        log:
+            "<results>/logs/attribution/base-{task}.log",
+        params:
+            spec=attribution_spec("merge", resampled=False),
+            files=files(),
 
 
 rule activations:
@@ -75,7 +108,7 @@ rule activations:
         ENVIRONMENT
     threads: CONFIG.compute.inference_threads
     params:
-        spec=lambda w: spec(
+        spec=spec(
             "attribution.activations",
             *(module_of("attribution.criteria", criterion) for criterion in COMPARED_ACTIVATIONS),
             criteria=COMPARED_ACTIVATIONS,

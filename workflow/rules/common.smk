@@ -145,13 +145,14 @@ def evaluation_settings(task, kind, **fixed):
     return given.model_copy(update=fixed)
 
 
-def attribution_spec(step, **settings):
-    """The spec of the scoring of a task, whole or in shards."""
+def attribution_spec(step, resampled, **settings):
+    """The spec of the scoring of a task, whole or in shards, with or without resampled examples."""
+    scoring = part(CONFIG.attribution, types.TaskScoring)
     return spec(
         f"attribution.{step}",
-        attribution=part(CONFIG.attribution, types.TaskScoring),
-        stability=part(CONFIG.stability, types.Subsets),
-        seed=CONFIG.seed,
+        attribution=scoring if resampled else scoring.model_copy(update={"bootstrap": 0}),
+        stability=part(CONFIG.stability, types.Subsets) if resampled else None,
+        seed=CONFIG.seed if resampled else 0,
         compute=compute("inference"),
         **settings,
     )

@@ -67,3 +67,7 @@ def compared_masks(original, tested):
         for k in percents
     ]
     return compared + random_masks(model, tested, CONFIG.damage.rules.get("random", []), DRAWS)
+
+
+# The models whose scores choose the neurons that are switched off.
+SCORED_MODELS = list(dict.fromkeys(scored_model(original) for original in ORIGINALS))

@@ -27,9 +27,6 @@ INPUTS = {
     ),
 }
 
-# The models whose scores choose the neurons that are switched off.
-SCORED_MODELS = list(dict.fromkeys(scored_model(original) for original in ORIGINALS))
-
 
 def table(name):
     return f"<results>/tables/{name}.parquet"

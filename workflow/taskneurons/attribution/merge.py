@@ -37,7 +37,14 @@ def merged(paths: list[Path]) -> tuple[Sums, dict[str, Any]]:
     return sums, common
 
 
-def main(settings: AttributionSettings, *, sums: list[Path], scores: Path, bootstrap: Path, subsets: Path) -> None:
+def main(
+    settings: AttributionSettings,
+    *,
+    sums: list[Path],
+    scores: Path,
+    bootstrap: Path | None = None,
+    subsets: Path | None = None,
+) -> None:
     """Write the scores of a task.
 
     Args:

@@ -104,10 +104,10 @@ def resampled_frame(resampled: np.ndarray, names: list[str], samples: int, index
 
 
 class AttributionSettings(StepSettings):
-    """What a task's scores depend on."""
+    """What a task's scores depend on; without `stability` no subsets are scored."""
 
     attribution: TaskScoring
-    stability: Subsets
+    stability: Subsets | None = None
     seed: int
     compute: DeviceSettings
 
@@ -127,8 +127,10 @@ def score_task(model: Path, data: Path, settings: AttributionSettings, shard: in
     examples = task.encoded(loaded.tokenizer)
     pairs = [examples[row].pair for row in rows]
     bootstrap = resampling_weights(len(task), settings.attribution.bootstrap, task.key, settings.seed)
-    subsets = subset_weights(len(task), settings.stability, task.key, settings.seed)
-    weights = np.concatenate([bootstrap, subsets])[:, rows]
+    weights = bootstrap[:, rows]
+    if settings.stability is not None:
+        subsets = subset_weights(len(task), settings.stability, task.key, settings.seed)
+        weights = np.concatenate([bootstrap, subsets])[:, rows]
     sums = attribute(loaded, pairs, settings.attribution, weights, f"attribution {task.key}")
     return sums, {
         "spec": settings.spec(),
@@ -139,22 +141,35 @@ def score_task(model: Path, data: Path, settings: AttributionSettings, shard: in
 
 
 def write_scores(
-    sums: Sums, provenance: dict[str, Any], settings: AttributionSettings, scores: Path, bootstrap: Path, subsets: Path
+    sums: Sums,
+    provenance: dict[str, Any],
+    settings: AttributionSettings,
+    scores: Path,
+    bootstrap: Path | None,
+    subsets: Path | None,
 ) -> None:
-    """Write the scores, their bootstrap replicates and the scores of subsets."""
+    """Write the scores and, where they are asked for, their bootstrap replicates and the scores of subsets."""
     index = neuron_index(provenance["widths"], provenance["experts"])
     write_frame(scores, score_frame(sums, index), "scores", provenance)
     number = settings.attribution.bootstrap
-    names = [f"replicate_{replicate}" for replicate in range(number)]
-    frame = resampled_frame(sums.resampled[:number], names, sums.samples, index)
-    write_frame(bootstrap, frame, "score replicates", provenance)
-    names = [f"{size}_{repeat}_{side}" for size, repeat, side in subset_names(sums.samples, settings.stability)]
-    frame = resampled_frame(sums.resampled[number:], names, sums.samples, index)
-    write_frame(subsets, frame, "subset scores", provenance)
+    if bootstrap is not None:
+        names = [f"replicate_{replicate}" for replicate in range(number)]
+        frame = resampled_frame(sums.resampled[:number], names, sums.samples, index)
+        write_frame(bootstrap, frame, "score replicates", provenance)
+    if subsets is not None and settings.stability is not None:
+        names = [f"{size}_{repeat}_{side}" for size, repeat, side in subset_names(sums.samples, settings.stability)]
+        frame = resampled_frame(sums.resampled[number:], names, sums.samples, index)
+        write_frame(subsets, frame, "subset scores", provenance)
 
 
 def main(
-    settings: AttributionSettings, *, model: Path, data: Path, scores: Path, bootstrap: Path, subsets: Path
+    settings: AttributionSettings,
+    *,
+    model: Path,
+    data: Path,
+    scores: Path,
+    bootstrap: Path | None = None,
+    subsets: Path | None = None,
 ) -> None:
     """Score one task.
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskneurons.config.settings import StepSettings
+from taskneurons.config.settings import StepSettings, percent_text
 from taskneurons.core.artifacts import read_frame
 from taskneurons.core.errors import UserError
 from taskneurons.core.named import named
@@ -20,7 +20,7 @@ class SelectionSettings(StepSettings):
     Attributes:
         rule: a file of `rules/`.
         percents: its k.
-        tasks: the tasks of the masks; all k of the first task come first.
+        tasks: the tasks of the masks.
         families: task → family of the tasks whose values are given.
     """
 
@@ -74,14 +74,28 @@ def main(settings: SelectionSettings, *, scores: list[Path], activations: list[P
 
     Args:
         scores, activations: of the tasks in `families`; no activations where the rule looks at scores.
-        masks: the files to write, task by task, each task's in the order of `percents`.
+        masks: the files to write, one a task and k; a file's folder is its task, its stem its rule and k.
+
+    Raises:
+        UserError: a file is missing or of another model, or the masks are not those of the tasks and k.
     """
     values, provenance = compared_values(settings, scores, activations)
     select = named("selection.rules", settings.rule).select
     tasks, families = list(settings.families), list(settings.families.values())
-    wanted = [(task, k) for task in settings.tasks for k in settings.percents]
-    for (task, k), path in zip(wanted, masks, strict=True):
+    wanted = {
+        (task, f"{settings.rule}{percent_text(k)}"): (task, k) for task in settings.tasks for k in settings.percents
+    }
+    files = {(path.parent.name, path.stem): path for path in masks}
+    if set(wanted) != set(files):
+        raise UserError(f"the masks {sorted(files)} are not those of the tasks and k, {sorted(wanted)}")
+    for name_of_file, (task, k) in wanted.items():
         own, widths = tasks.index(task), tuple(provenance["widths"])
         compared = Comparison(values, own, families, widths, settings.scope, settings.core_share)
         name = {"set": task, "rule": settings.rule, "k": k, "model": provenance["model"]}
-        write_mask(path, select(compared, k), provenance["experts"], values[own], {"spec": settings.spec(), **name})
+        write_mask(
+            files[name_of_file],
+            select(compared, k),
+            provenance["experts"],
+            values[own],
+            {"spec": settings.spec(), **name},
+        )
