@@ -138,7 +138,8 @@ def value_files(folder, kind, column, values=VALUES, tasks="abcd", models="mmmm"
 
 
 def masks_of(settings, folder):
-    return [folder / f"{task}{k}.parquet" for task in settings.tasks for k in settings.percents]
+    """The files that the step writes, task by task."""
+    return [folder / task / f"{settings.rule}{k:g}.parquet" for task in settings.tasks for k in settings.percents]
 
 
 @pytest.mark.parametrize("rule", ["global", "exclusive"])
@@ -147,7 +148,7 @@ def test_the_step_writes_a_mask_a_task_and_k(tmp_path, rule):
     settings = settings_of(rule)
     scores = value_files(tmp_path, "scores", "score")
     masks = masks_of(settings, tmp_path)
-    main(settings, scores=scores[::-1], activations=[], masks=masks)
+    main(settings, scores=scores[::-1], activations=[], masks=masks[::-1])
     wanted = [(task, k) for task in settings.tasks for k in settings.percents]
     for (task, k), path in zip(wanted, masks, strict=True):
         neurons, mask = read_mask(path)
@@ -178,6 +179,8 @@ def test_values_that_do_not_fit_together_are_told(tmp_path):
             main(settings, scores=scores, activations=activations, masks=masks)
         assert not any(mask.exists() for mask in masks)
 
+    with pytest.raises(UserError, match="are not those of the tasks and k"):
+        main(settings, scores=scores, activations=activations, masks=masks[1:])
     told(scores[:3], activations, "no file of scores is of the task 'd'")
     told(scores, [], "no file of activations is of the task 'a'")
     (tmp_path / "other").mkdir()
