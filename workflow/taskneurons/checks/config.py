@@ -14,13 +14,14 @@ from taskneurons.checks.gguf import gguf_family
 from taskneurons.checks.messages import mistakes
 from taskneurons.config.settings import Config, ModelSource, PreparedTask, ResolvedSource, Sizes, Task, TokenBudget
 from taskneurons.core.errors import UserError
-from taskneurons.core.named import names
+from taskneurons.core.named import named, names
 from taskneurons.data.files import check_columns, file_columns, local_split, only_file
 from taskneurons.data.splits import SOURCE_SPLITS
 from taskneurons.data.suite.generator import SUITE
 from taskneurons.neurons.families import family
 
 PUBLISHED = Path(__file__).parents[2] / "published" / "deactivation.csv"
+RULES = "selection.rules"
 RESERVED = ("base", "multitask", "none", "random")  # names of models and conditions, which no task may have
 
 
@@ -81,6 +82,9 @@ def checked_config(config: dict[str, Any], root: Path) -> Run:
             continue
         if tasks[key].data.source.local is not None and tasks[key].data.source.splits is None:
             warnings.append(f"tasks: {key}: one data file is split by the seed: 80 % train, 10 % validation, 10 % test")
+    comparing = [rule for rule in read.damage.rules if rule in names(RULES) and named(RULES, rule).COMPARES]
+    if len(keys) == 1 and comparing:
+        warnings.append(f"damage: rules: {', '.join(comparing)} compare tasks, and there is one alone: left out")
     wrong += [str(problem) for problem in _problems(read, tasks, keys)]
     if wrong:
         raise UserError("\n".join(dict.fromkeys(wrong)))
@@ -297,7 +301,7 @@ def _problems_of_trainings(config: Config, tasks: dict[str, RunTask]) -> Iterato
 
 
 def _problems_of_rules(config: Config) -> Iterator[str]:
-    rules, known = config.damage.rules, names("selection.rules")
+    rules, known = config.damage.rules, names(RULES)
     for rule in rules:
         if rule != "random" and rule not in known:
             yield f"config: damage: rules: there is no rule {rule!r}; there are {', '.join([*known, 'random'])}"
