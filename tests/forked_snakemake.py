@@ -15,6 +15,7 @@ def snakemake(folder: Path, *options: str) -> tuple[int, str]:
     from snakemake.cli import main
 
     os.chdir(folder)
+    os.environ["TASKNEURONS_WARM"] = "off"  # no step is run
     with tempfile.TemporaryFile() as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
@@ -30,5 +31,5 @@ def snakemake(folder: Path, *options: str) -> tuple[int, str]:
 def pool(workers: int) -> ProcessPoolExecutor:
     """Workers that each serve one call, forked from a process that has imported Snakemake."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["snakemake.cli", "pandas", "jsonschema"])
+    context.set_forkserver_preload(["snakemake.cli", "numpy", "pyarrow.parquet", "pydantic"])
     return ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1)
