@@ -9,13 +9,25 @@ import pytest
 import yaml
 
 from conftest import ROOT, SHARED
-from taskneurons.checks.config import checked_config
+from taskneurons.checks.config import Run, checked_config
+from taskneurons.checks.gguf import gguf_family
+from taskneurons.config.settings import percent_text
 from taskneurons.core.errors import UserError
+from taskneurons.report.contents import TABLES, left_out, shown
 
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
-def check(change) -> dict:
+MINIMAL = {
+    "run": "mine",
+    "model": {"name": "m", "source": {"hub": "someone/model", "revision": "main"}},
+    "tasks": {
+        "mine": {"family": "f", "source": {"suite": "town_news"}, "prompt": "{report} :", "target": "summary"},
+    },
+}
+
+
+def check(change) -> Run:
     config = copy.deepcopy(DEFAULT)
     change(config)
     return checked_config(config, ROOT)
@@ -49,7 +61,7 @@ def write_splits(folder: Path, suffix: str = "parquet") -> Path:
 
 
 def test_the_default_is_right():
-    assert len(checked_config(DEFAULT, ROOT)["tasks"]) == 12
+    assert len(checked_config(DEFAULT, ROOT).tasks) == 12
 
 
 @pytest.mark.parametrize(
@@ -57,7 +69,7 @@ def test_the_default_is_right():
     [
         (
             lambda c: c.update(sed=1),
-            r"config: Additional properties are not allowed \('sed' was unexpected\); there are run, seed, ",
+            r"config: sed: there is no key 'sed' \(did you mean seed\?\); there are run, seed, ",
         ),
         (
             lambda c: c["neuron_tuning"]["proportions"].update(percents=[1, 200]),
@@ -74,8 +86,8 @@ def test_the_default_is_right():
             r"overlap: groups: CLS-CLS: train: there is no task 'film_revews'; there are film_reviews, ",
         ),
         (
-            lambda c: c["training"].update(learning_rate="1e-4"),
-            r"config: training: learning_rate: '1e-4' is not of type 'number' .*as in 1\.0e-4",
+            lambda c: c["training"].update(learning_rate="fast"),
+            r"config: training: learning_rate: 'fast' is not a number",
         ),
         (
             lambda c: c["model"].update(source={"hub": "someone/model"}),
@@ -83,16 +95,31 @@ def test_the_default_is_right():
         ),
         (
             lambda c: c["tasks"]["film_reviews"].update(labels={"negative": False, "positive": "positive"}),
-            r"labels: negative: False is not of type 'string' \(YAML reads yes, no, .* in quotes\)",
+            r"labels: negative: False is not a text \(YAML reads yes, no, .* in quotes\)",
         ),
         (lambda c: c["training"].update(learning_rate=float("nan")), r"config: holds \.nan or \.inf"),
         (
             lambda c: c["model"]["source"]["pretrain"]["architecture"].update(num_attention_heads=7),
             r"architecture: hidden_size \d+ is not a multiple of twice num_attention_heads \(7\)",
         ),
+        (lambda c: c["training"].update(epochs=True), r"training: epochs: True is not a number \(YAML reads yes, no"),
+        (lambda c: c["training"].update(epochs=1.5), r"training: epochs: 1\.5 is not a whole number"),
+        (lambda c: c["training"].update(seeds=[]), r"training: seeds: is empty"),
+        (lambda c: c["training"].update(schedule="cosine"), r"schedule: 'cosine' is not one of 'linear' or 'constant'"),
+        (lambda c: c.pop("run"), r"config: run: is missing"),
+        (lambda c: c.update(tasks={}), r"config: tasks: is empty"),
+        (lambda c: c["tasks"]["film_reviews"].pop("family"), r"config: tasks: film_reviews: family: is missing"),
         (
-            lambda c: c.update(tasks={"film_reviews": c["tasks"]["film_reviews"]}),
-            r"config: tasks: .* enough properties",
+            lambda c: c["damage"]["rules"].update(contrastiv=[3]),
+            r"damage: rules: there is no rule 'contrastiv'; there are activation-entropy, contrastive, .* random",
+        ),
+        (
+            lambda c: c["damage"].update(scored={"contrastive": [7]}),
+            r"damage: scored: contrastive 7 is not among damage\.rules",
+        ),
+        (
+            lambda c: c["tasks"].update(base=c["tasks"]["film_reviews"]),
+            r"config: tasks: base: a task may not be called so: the workflow uses base, ",
         ),
         (
             lambda c: c["tasks"]["film_reviews"].update(prompt="{text} :"),
@@ -102,7 +129,11 @@ def test_the_default_is_right():
             lambda c: c["tasks"]["film_reviews"].update(source={"suite": "films"}),
             r"the suite has no task 'films'; it has film_reviews, ",
         ),
-        (lambda c: c["tasks"]["film_reviews"].pop("labels"), r"film_reviews: metric 'accuracy' needs labels"),
+        (
+            lambda c: (c["tasks"]["film_reviews"].pop("labels"), c["tasks"]["film_reviews"].update(metric="accuracy")),
+            r"film_reviews: metric 'accuracy' needs labels",
+        ),
+        (lambda c: c["tasks"]["film_reviews"].update(metric="rougeL"), r"metric 'rougeL' takes no labels"),
         (
             lambda c: c["tasks"]["film_reviews"].update(labels={"negative": "bad", "positive": "bad"}),
             r"film_reviews: labels: two labels have the same word",
@@ -121,10 +152,6 @@ def test_the_default_is_right():
         (lambda c: c["model"].update(source={"path": "no/such"}), r"no/such holds no config\.json"),
         (lambda c: c["model"].update(source={"gguf": "no.gguf"}), r"GGUF file no\.gguf does not exist"),
         (lambda c: c.update(weights="no.gguf"), r"GGUF file no\.gguf does not exist"),
-        (
-            lambda c: c["stability"].update(sizes=[60]),
-            r"stability: sizes: two disjoint sets of 60 examples need more than the 100 .* of film_reviews",
-        ),
         (lambda c: c["damage"].update(rules={"random": [3]}), r"damage: rules: give at least one rule beside random"),
         (
             lambda c: c["neuron_tuning"]["proportions"].update(tasks=["films"]),
@@ -146,8 +173,111 @@ def test_one_clear_message(change, message):
         check(change)
 
 
-def test_a_learning_rate_without_a_point_is_read_as_text_by_yaml():
-    assert yaml.safe_load("lr: 1e-4") == {"lr": "1e-4"}
+def test_all_mistakes_are_told_at_once():
+    """Wrong keys and values, and what only the whole config or the data files tell; each on a line of its own."""
+
+    def many(config):
+        config["sed"] = 1
+        config["selection"]["k"] = 0
+        config["training"] |= {"epochs": "many", "validation": 101}
+        config["tasks"]["film_reviews"]["prompt"] = "{text} :"
+        config["tasks"]["dish_reviews"]["labels"] = {"bad": "x", "good": "x"}
+        config["overlap"]["groups"]["CLS-CLS"]["train"] = ["film_revews"]
+        config["model"]["source"] = {"hub": "someone/model"}
+
+    with pytest.raises(UserError) as told:
+        check(many)
+    lines = str(told.value).splitlines()
+    for message in (
+        "config: sed: there is no key",
+        "config: selection: k: 0 is too small",
+        "config: training: epochs: 'many' is not a whole number",
+        "config: training: validation: 101 is more than the 100 validation examples of gift_pairs, ",
+        "config: tasks: film_reviews: the suite's task has no column 'text'",
+        "config: tasks: dish_reviews: labels: two labels have the same word",
+        "config: overlap: groups: CLS-CLS: train: there is no task 'film_revews'",
+        "config: model: source: give exactly one of pretrain",
+    ):
+        assert any(line.startswith(message) for line in lines), message
+    # A task that is wrong is still a task: the groups may name it.
+    assert not any("there is no task 'dish_reviews'" in line for line in lines)
+
+
+def test_numbers_may_be_written_as_texts():
+    """YAML reads 1e-4 as a text, and --config gives every number within a mapping as one."""
+    run = check(lambda c: c["training"].update(learning_rate="1e-4", epochs="3"))
+    assert (run.config.training.learning_rate, run.config.training.epochs) == (1e-4, 3)
+
+
+def test_what_is_left_to_the_defaults():
+    run = checked_config(MINIMAL, ROOT)
+    task = run.tasks["mine"]
+    assert task.shown == {"name": "mine", "family": "f", "counterpart": None, "metric": "rougeL"}
+    assert task.sizes == run.config.data.sizes and task.tokens == run.config.data.tokens
+    labelled = {"source": {"suite": "film_reviews"}, "prompt": "{review} :", "target": "label", "family": "f"}
+    labels = {"negative": "bad", "positive": "good"}
+    both = {**MINIMAL["tasks"], "other": {**labelled, "labels": labels, "sizes": {"test": 5}}}
+    other = checked_config({**MINIMAL, "tasks": both}, ROOT).tasks["other"]
+    assert other.shown["metric"] == "accuracy"
+    assert other.sizes == run.config.data.sizes.model_copy(update={"test": 5})
+
+
+def test_one_task_alone_says_which_rules_it_leaves_out():
+    run = checked_config({**MINIMAL, "damage": {"rules": {"global": [3], "contrastive": [10]}}}, ROOT)
+    assert run.warnings == ["damage: rules: contrastive compare tasks, and there is one alone: left out"]
+
+
+def test_what_a_config_cannot_make_is_left_out_with_the_reason():
+    run = checked_config({**MINIMAL, "neuron_tuning": None}, ROOT)
+    reasons = left_out(run.config)
+    assert reasons["neuron_tuning"] == "neuron_tuning is null"
+    assert reasons["cross_task_tuning"] == "neuron_tuning is null; there is one task alone"
+    assert reasons["overlap_rate"].startswith("overlap.groups names no")
+    assert {table.name for table in shown(run.config)} == {table.name for table in TABLES} - set(reasons)
+    assert left_out(checked_config(DEFAULT, ROOT).config) == {}
+
+
+@pytest.mark.parametrize(
+    ("k", "text"), [(10, "10"), (0.1, "0.1"), (0.00001, "0.00001"), (1 / 3, "0.333333333333"), (100.0, "100")]
+)
+def test_a_percentage_in_file_names(k, text):
+    assert percent_text(k) == text
+
+
+def gguf_file(path: Path, *entries: tuple[bytes, int, bytes]) -> Path:
+    """A GGUF header with entries of key, type and value."""
+    head = b"GGUF" + bytes(4 + 8) + len(entries).to_bytes(8, "little")
+    parts = [len(key).to_bytes(8, "little") + key + kind.to_bytes(4, "little") + value for key, kind, value in entries]
+    path.write_bytes(head + b"".join(parts))
+    return path
+
+
+def text(value: bytes) -> bytes:
+    return len(value).to_bytes(8, "little") + value
+
+
+@pytest.mark.parametrize(
+    ("name", "family"), [(b"llama", "llama"), (b"gptneox", "gpt_neox"), (b"qwen3moe", "qwen3_moe")]
+)
+def test_the_architecture_of_a_gguf_file_wherever_it_stands(name, family, tmp_path):
+    """Behind a number, a text, a list of numbers and one of texts."""
+    of_numbers = (4).to_bytes(4, "little") + (2).to_bytes(8, "little") + bytes(8)
+    of_texts = (8).to_bytes(4, "little") + (2).to_bytes(8, "little") + text(b"a") + text(b"bc")
+    before = [(b"v", 4, bytes(4)), (b"t", 8, text(b"x")), (b"n", 9, of_numbers), (b"s", 9, of_texts)]
+    file = gguf_file(tmp_path / "a.gguf", *before, (b"general.architecture", 8, text(name)))
+    assert gguf_family(file) == family
+
+
+def test_broken_gguf_files_are_told(tmp_path):
+    with pytest.raises(UserError, match="does not say its architecture"):
+        gguf_family(gguf_file(tmp_path / "a.gguf", (b"t", 8, text(b"x"))))
+    file = gguf_file(tmp_path / "b.gguf", (b"general.architecture", 8, text(b"llama")))
+    file.write_bytes(file.read_bytes()[:30])
+    with pytest.raises(UserError, match="ends within its header"):
+        gguf_family(file)
+    file.write_bytes(b"PK")
+    with pytest.raises(UserError, match="is not a GGUF file"):
+        gguf_family(file)
 
 
 def test_mixtures_of_experts_go_without_neuron_tuning(tmp_path):
@@ -160,7 +290,6 @@ def test_mixtures_of_experts_go_without_neuron_tuning(tmp_path):
         UserError, match=r"neuron_tuning: is not available for mixtures of experts \(mixtral\): set neuron_tuning: null"
     ):
         check(mixture)
-    check(lambda config: (mixture(config), config.pop("neuron_tuning")))
     check(lambda config: (mixture(config), config.update(neuron_tuning=None)))
 
 
@@ -183,20 +312,46 @@ def test_local_data_in_every_format(tmp_path, suffix):
 def test_absent_data_is_told(tmp_path):
     with pytest.raises(UserError, match=r"the data folder .*nowhere does not exist"):
         check(lambda c: c["tasks"].update(mine=local_task(tmp_path / "nowhere")))
-    (tmp_path / "test.parquet").touch()
-    with pytest.raises(UserError, match=r"holds no train\.parquet, \.json, \.jsonl or \.csv; it holds test\.parquet"):
+    for name in ("test.parquet", "more.csv"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"no train\.parquet, \.json, \.jsonl or \.csv; it holds more\.csv, test\.parq"):
         check(lambda c: c["tasks"].update(mine=local_task(tmp_path)))
+    with pytest.raises(UserError, match=r"test\.parquet is no Parquet file"):
+        check(lambda c: c["tasks"].update(mine=local_task(tmp_path / "test.parquet")))
 
 
 def test_a_data_root_chooses_the_local_source(tmp_path):
     write_splits(tmp_path / "mine")
     source = {"hub": {"id": "someone/data", "revision": "main"}, "local": {"path": "mine"}}
     hub = check(lambda c: c["tasks"].update(mine=local_task(tmp_path, source=source)))
-    assert hub["tasks"]["mine"]["source"]["hub"]["id"] == "someone/data"
+    assert hub.tasks["mine"].data.source.hub == "someone/data"
     local = check(
-        lambda c: (c["tasks"].update(mine=local_task(tmp_path, source=source)), c.update(data_root=str(tmp_path)))
+        lambda c: (
+            (c["tasks"].update(mine=local_task(tmp_path, source=source)), c.update(data_root=str(tmp_path)))
+            and [c["tasks"].pop(key) for key in list(c["tasks"]) if key != "mine"]
+            and c.update(overlap={}, faithfulness={}, neuron_tuning={})
+        )
     )
-    assert local["tasks"]["mine"]["source"]["local"]["path"] == str(tmp_path / "mine")
+    assert local.tasks["mine"].data.source.local == str(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("given", ["file", "folder"])
+def test_one_data_file_alone_is_split_with_a_warning(given, tmp_path):
+    write_splits(tmp_path, "csv")
+    for name in ("validation", "test"):
+        (tmp_path / f"{name}.csv").unlink()
+    place = tmp_path / "train.csv" if given == "file" else tmp_path
+    run = check(lambda c: c["tasks"].update(mine=local_task(place)))
+    assert run.tasks["mine"].data.source.splits is None
+    assert run.warnings == ["tasks: mine: one data file is split by the seed: 80 % train, 10 % validation, 10 % test"]
+
+
+def test_columns_of_a_json_document_over_several_lines(tmp_path):
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.json").write_text(json.dumps([{"question": "a", "answer": "b"}], indent=2))
+    check(lambda c: c["tasks"].update(mine=local_task(tmp_path)))
+    with pytest.raises(UserError, match=r"train\.json has no column 'title'; it has question, answer"):
+        check(lambda c: c["tasks"].update(mine=local_task(tmp_path, prompt="{title} :")))
 
 
 @pytest.mark.parametrize("preset", ["smollm2-135m", "real-smoke"])
@@ -206,4 +361,5 @@ def test_presets_are_right(preset):
     config = yaml.safe_load((ROOT / "workflow" / "presets" / f"{preset}.yaml").read_text())
     if preset == "real-smoke":
         config["data_root"] = str(SHARED)
-    assert len(checked_config(config, ROOT)["tasks"]) == 12
+    run = checked_config(config, ROOT)
+    assert len(run.tasks) == 12 and left_out(run.config) == {}

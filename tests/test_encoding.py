@@ -3,15 +3,16 @@
 import pytest
 import torch
 
+from taskneurons.config.settings import TokenBudget
 from taskneurons.core.errors import UserError
 from taskneurons.data.batches import by_length
-from taskneurons.data.encoding import TokenBudget, collate, continuation, encode, sample_losses
+from taskneurons.data.encoding import collate, continuation, encode, sample_losses
 
 CPU = torch.device("cpu")
 
 
 def test_prompt_and_target_are_the_running_text(loaded):
-    example = encode(loaded.tokenizer, "the cat sat on the mat :", "good cat", ":", TokenBudget(50, 10))
+    example = encode(loaded.tokenizer, "the cat sat on the mat :", "good cat", ":", TokenBudget(prompt=50, target=10))
     whole = loaded.tokenizer("the cat sat on the mat : good cat")["input_ids"]
     assert example.prompt + example.target == [*whole, loaded.tokenizer.eos_token_id]
     assert not example.prompt_truncated
@@ -20,7 +21,7 @@ def test_prompt_and_target_are_the_running_text(loaded):
 
 def test_truncation_keeps_the_closing_words_and_tells(loaded):
     prompt = "the cat sat on the mat . the cat sat on the mat . answer :"
-    example = encode(loaded.tokenizer, prompt, "a dog saw the cat", " answer :", TokenBudget(8, 3))
+    example = encode(loaded.tokenizer, prompt, "a dog saw the cat", " answer :", TokenBudget(prompt=8, target=3))
     assert len(example.prompt) == 8
     assert example.prompt_truncated
     assert loaded.tokenizer.decode(example.prompt).endswith("answer :")
@@ -32,7 +33,7 @@ def test_truncation_keeps_the_closing_words_and_tells(loaded):
 
 def test_a_budget_without_room_for_the_closing_words_is_told(loaded):
     with pytest.raises(UserError, match="prompt budget of 2 tokens is too small"):
-        encode(loaded.tokenizer, "the cat sat on the mat answer :", "a", " answer :", TokenBudget(2, 3))
+        encode(loaded.tokenizer, "the cat sat on the mat answer :", "a", " answer :", TokenBudget(prompt=2, target=3))
 
 
 def test_a_tokenizer_that_merges_across_the_space_is_told():

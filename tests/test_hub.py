@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from taskneurons import import_base, task_data
+from taskneurons.config.settings import ResolvedSource
 from taskneurons.core.errors import UserError
+from taskneurons.data import sources
+from taskneurons.models import import_base
 
 
 def unreachable(*args: Any, **options: Any) -> None:
@@ -13,10 +15,10 @@ def unreachable(*args: Any, **options: Any) -> None:
 
 
 def test_a_data_set_that_the_hub_refuses(monkeypatch):
-    monkeypatch.setattr(task_data, "load_dataset", unreachable)
-    source = {"hub": {"id": "someone/data", "revision": "v2"}}
+    monkeypatch.setattr(sources, "load_dataset", unreachable)
+    source = ResolvedSource(hub="someone/data", revision="v2")
     with pytest.raises(UserError, match=r"someone/data .*revision v2, split train.* no such repository; check"):
-        next(task_data.shuffled_rows(source, "train", ["text"], 0))
+        next(sources.shuffled_rows(source, "train", ["text"], 0))
 
 
 def test_a_model_that_the_hub_refuses(monkeypatch):

@@ -1,21 +1,29 @@
 """Data preparation: rendering, label words, splits apart, references merged, real data sets."""
 
-import json
-
 import pandas as pd
 import pytest
 import yaml
 
 from conftest import ROOT, SHARED
-from taskneurons.checks.config import checked_config, data_settings, needed_sizes
+from taskneurons.checks.config import checked_config, data_of, needed_sizes
+from taskneurons.config.settings import PreparedTask, ResolvedSource, TokenBudget
 from taskneurons.core.artifacts import read_frame
 from taskneurons.core.errors import UserError
-from taskneurons.data.prepare import merge_equal_prompts, prepare, render, source_examples
+from taskneurons.data.prepare import PrepareSettings, main, merge_equal_prompts, render, source_examples
+from taskneurons.data.sources import shuffled_rows
 from taskneurons.data.splits import SOURCE_SPLITS
 from taskneurons.data.templates import closing_words, template_fields
 
-CLASSIFY = {"prompt": "Text: {text}\nLabel:", "target": "label", "labels": {"0": "no", "1": "yes"}, "source": {}}
-GENERATE = {"prompt": "{words} ->", "target": "sentence", "labels": None, "source": {"references": "all"}}
+CLASSIFY = PreparedTask(
+    prompt="Text: {text}\nLabel:",
+    target="label",
+    labels={"0": "no", "1": "yes"},
+    metric="accuracy",
+    source=ResolvedSource(),
+)
+GENERATE = PreparedTask(
+    prompt="{words} ->", target="sentence", labels=None, metric="rougeL", source=ResolvedSource(references="all")
+)
 
 
 def test_templates():
@@ -26,9 +34,9 @@ def test_templates():
 
 def test_rendering():
     example = render({"text": " hello ", "label": 1}, CLASSIFY)
-    assert example == {"prompt": "Text: hello\nLabel:", "target": "yes", "label": 1, "references": ["yes"]}
+    assert example == {"prompt": "Text: hello\nLabel:", "target": "yes", "references": ["yes"]}
     example = render({"words": ["a", "b"], "sentence": "b a", "all": ["b a", "a b"]}, GENERATE)
-    assert example == {"prompt": "a, b ->", "target": "b a", "label": None, "references": ["b a", "a b"]}
+    assert example == {"prompt": "a, b ->", "target": "b a", "references": ["b a", "a b"]}
 
 
 def test_braces_in_the_text_do_no_harm():
@@ -42,7 +50,7 @@ def test_an_unknown_label_is_told():
 
 def test_equal_prompts_share_their_references():
     rows = [("p", "a"), ("q", "b"), ("p", "c"), ("taken", "d"), ("r", "e"), ("q", "f")]
-    examples = [{"prompt": prompt, "references": [text], "label": None} for prompt, text in rows]
+    examples = [{"prompt": prompt, "references": [text]} for prompt, text in rows]
     taken = {"taken"}
     kept = merge_equal_prompts(iter(examples), 2, taken, all_references=True)
     assert [(e["prompt"], e["references"]) for e in kept] == [("p", ["a", "c"]), ("q", ["b", "f"])]
@@ -54,7 +62,7 @@ def write_source(folder, rows: dict[str, int]):
         frame = pd.DataFrame({"text": [f"{split} {n}" for n in range(count)], "label": [n % 2 for n in range(count)]})
         frame.to_parquet(folder / f"{split}.parquet")
     names = {"train": "train", "validation": "validation", "test": "test"}
-    return {**CLASSIFY, "source": {"local": {"path": str(folder)}, "splits": names}, "metric": "accuracy"}
+    return CLASSIFY.model_copy(update={"source": ResolvedSource(local=str(folder), splits=names)})
 
 
 def prompts(task, split, sizes):
@@ -86,17 +94,48 @@ def test_a_prompt_of_the_train_split_is_no_test_example(tmp_path):
     assert prompts(task, "test", sizes) == ["Text: new\nLabel:"]
 
 
+def test_training_leaves_some_of_a_small_source_for_attribution(tmp_path):
+    """20 different train prompts, more asked for: 90 % of them train."""
+    task = write_source(tmp_path, {"train": 20, "validation": 1, "test": 2})
+    sizes = {"train": 500, "attribution": 5, "validation": 1, "test": 2}
+    found = {split: prompts(task, split, sizes) for split in ("train", "attribution")}
+    assert len(found["train"]) == 18
+    assert sorted(p.split()[1] for p in found["attribution"]) == ["train", "train", "validation"]
+    assert [len(prompts(task, "train", {**sizes, "train": size})) for size in (21, 20, 19, 7)] == [18, 20, 19, 7]
+
+
+def test_one_file_is_split_by_the_seed(tmp_path):
+    """80 : 10 : 10, each row in one split, whatever the splits' sizes; another seed splits otherwise."""
+    pd.DataFrame({"text": [str(n) for n in range(100)], "label": [n % 2 for n in range(100)]}).to_csv(
+        tmp_path / "all.csv", index=False
+    )
+    source = ResolvedSource(local=str(tmp_path / "all.csv"))
+    parts = {
+        split: [row["text"] for row in shuffled_rows(source, split, ["text", "label"], seed=0)]
+        for split in ("train", "validation", "test")
+    }
+    assert [len(rows) for rows in parts.values()] == [80, 10, 10]
+    assert len(set().union(*parts.values())) == 100
+    assert parts["test"] != [row["text"] for row in shuffled_rows(source, "test", ["text"], seed=1)]
+    sizes = {"train": 9, "attribution": 9, "validation": 9, "test": 9}
+    task = CLASSIFY.model_copy(update={"source": source})
+    found = [prompts(task, split, sizes) for split in SOURCE_SPLITS]
+    assert [len(one) for one in found] == [9, 9, 9, 9]
+    assert len(set().union(*map(set, found))) == 36
+
+
 def test_an_empty_split_is_told(tmp_path):
     task = write_source(tmp_path, {"train": 4, "validation": 1, "test": 2})
-    spec = {
-        "key": "t",
-        "task": task,
-        "sizes": {"train": 4, "attribution": 2, "test": 2, "validation": 1},
-        "seed": 0,
-        "tokens": {},
-    }
+    settings = PrepareSettings(
+        key="t",
+        split="validation",
+        task=task,
+        sizes={"train": 4, "attribution": 2, "test": 2, "validation": 1},
+        seed=0,
+        tokens=TokenBudget(),
+    )
     with pytest.raises(UserError, match=r"the split 'validation' of 't' is empty"):
-        prepare(spec, "validation", tmp_path / "out.parquet")
+        main(settings, sources=[], data=tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists()
 
 
@@ -108,26 +147,27 @@ REAL = yaml.safe_load((ROOT / "workflow/presets/paper-tasks.yaml").read_text())
 def test_real_data_sets(key, tmp_path):
     config = yaml.safe_load((ROOT / "workflow/presets/smollm2-135m.yaml").read_text())
     config["model"]["source"] = {"hub": "someone/model", "revision": "main"}
-    config = checked_config({**config, "data_root": str(SHARED)}, ROOT)
-    task, sizes = config["tasks"][key], config["data"]["sizes"]
+    task = checked_config({**config, "data_root": str(SHARED)}, ROOT).tasks[key]
+    sizes = task.sizes.model_dump()
     seen: set[str] = set()
     for split in SOURCE_SPLITS:
-        spec = {
-            "key": key,
-            "task": data_settings(task, split),
-            "sizes": needed_sizes(task, split, sizes),
-            "tokens": config["data"]["tokens"],
-            "seed": 0,
-        }
-        prepare(json.loads(json.dumps(spec)), split, tmp_path / f"{split}.parquet")
-        frame, metadata = read_frame(tmp_path / f"{split}.parquet", "task data")
+        settings = PrepareSettings(
+            key=key,
+            split=split,
+            task=data_of(task, split),
+            sizes=needed_sizes(task, split),
+            tokens=task.tokens,
+            seed=0,
+        )
+        main(settings, sources=[], data=tmp_path / f"{split}.parquet")
+        frame, provenance = read_frame(tmp_path / f"{split}.parquet", "task data")
         # CNN's local copy is small; twelve of SciQ's test answers, which are all its prompt holds, occur in training
         fewer = {("cnn", "test"): 60, ("cnn", "validation"): 19, ("sciqa", "test"): 88}
         expected = fewer.get((key, split), sizes[split])
         assert len(frame) == expected
         assert not seen & set(frame["prompt"])
         seen |= set(frame["prompt"])
-        assert metadata["metric"] == task["metric"]
+        assert provenance["metric"] == task.data.metric
         assert frame["target"].str.len().min() > 0
         if key in ("e2e", "commongen") and split == "test":
             assert frame["references"].map(len).max() > 1

@@ -7,6 +7,7 @@ import yaml
 
 from conftest import ROOT
 from taskneurons.data.suite.generator import SUITE
+from taskneurons.report.contents import TABLES
 
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
 
@@ -32,11 +33,13 @@ def test_every_suite_task_is_in_the_default_config():
 
 
 def test_every_table_and_figure_is_a_target_that_the_readme_lists():
-    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
-    named = set(re.findall(r"^ *rule ((?:table|figure)_\w+):", rules, re.MULTILINE))
     readme = (ROOT / "README.md").read_text()
-    assert named
-    assert {name for name in named if f"`{name}`" not in readme} == set()
+    declared = {target: table.shows for table in TABLES for target in table.targets}
+    rows = re.findall(r"^\| (`(?:table|figure)_.*?) \| (.*) \|$", readme, re.MULTILINE)
+    listed = {name.strip("` "): shows for names, shows in rows for name in names.split(",")}
+    assert listed == declared
+    for table in TABLES:
+        assert (ROOT / "workflow" / "report" / f"{table.name}.rst").read_text().strip()
 
 
 def test_no_path_of_one_machine_is_tracked():

@@ -292,12 +292,12 @@ def _problems_of_trainings(config: Config, tasks: dict[str, RunTask]) -> Iterato
                 f"config: {where}: patience: {training.patience} epochs without a better validation loss cannot be "
                 "seen with validation: 0; say on how many validation examples a task the loss is measured"
             )
-        for key, task in tasks.items():
-            if training.validation > task.sizes.validation:
-                yield (
-                    f"config: {where}: validation: {training.validation} is more than the {task.sizes.validation} "
-                    f"validation examples of {key} (data.sizes)"
-                )
+        few = [key for key, task in tasks.items() if training.validation > task.sizes.validation]
+        if few:
+            yield (
+                f"config: {where}: validation: {training.validation} is more than the "
+                f"{tasks[few[0]].sizes.validation} validation examples of {', '.join(few)} (data.sizes)"
+            )
 
 
 def _problems_of_rules(config: Config) -> Iterator[str]:

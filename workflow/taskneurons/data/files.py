@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taskneurons.core.errors import UserError
@@ -55,7 +56,10 @@ def local_file(folder: str, split: str) -> Path:
 def file_columns(path: Path) -> list[str] | None:
     """The columns of a data file as far as its beginning tells; None where it does not tell."""
     if path.suffix == ".parquet":
-        return list(pq.read_schema(path).names)
+        try:
+            return list(pq.read_schema(path).names)
+        except pa.ArrowInvalid as problem:
+            raise UserError(f"{path} is no Parquet file: {problem}") from problem
     with path.open() as file:
         if path.suffix == ".csv":
             return next(csv.reader(file), [])

@@ -18,7 +18,7 @@ from taskneurons.core.errors import UserError
 from taskneurons.data.suite.generator import draw_split
 from taskneurons.data.templates import closing_words, template_fields
 
-LARGEST_SHARE = 0.9
+SHARE_OF_FEW = 0.9
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +87,9 @@ def source_examples(task: PreparedTask, split: str, sizes: dict[str, int], seed:
 
     The splits are filled in the order of `SOURCE_SPLITS`, and each takes only prompts that no earlier one has; so the
     size of a later split changes nothing in an earlier one. Attribution examples are the rows of the source's train
-    split that follow the training ones; where too few are left there, its validation split fills up. Training takes at
-    most LARGEST_SHARE of the source's train split, so that something is left for attribution.
+    split that follow the training ones; where too few are left there, its validation split fills up. Where the
+    source's train split holds fewer than are asked for, training takes SHARE_OF_FEW of them, so that some are left for
+    attribution.
     """
     from taskneurons.data.sources import shuffled_rows  # takes seconds to import, and the suite needs none of it
 
@@ -111,11 +112,11 @@ def source_examples(task: PreparedTask, split: str, sizes: dict[str, int], seed:
 
 
 def capped(size: int, prompts: Iterator[str]) -> int:
-    """The size of the train split: as asked for, but at most LARGEST_SHARE of the different prompts that there are."""
+    """The size of the train split: as asked for, or SHARE_OF_FEW of the different prompts where they are fewer."""
     different: set[str] = set()
-    while len(different) * LARGEST_SHARE < size and (prompt := next(prompts, None)) is not None:
+    while len(different) < size and (prompt := next(prompts, None)) is not None:
         different.add(prompt)
-    return min(size, max(1, int(len(different) * LARGEST_SHARE)))
+    return size if len(different) == size else max(1, int(len(different) * SHARE_OF_FEW))
 
 
 class PrepareSettings(StepSettings):
