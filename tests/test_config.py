@@ -69,7 +69,7 @@ def test_the_default_is_right():
     [
         (
             lambda c: c.update(sed=1),
-            r"config: sed: there is no key 'sed' \(did you mean seed\?\); there are run, seed, ",
+            r"config: sed: there is no such key \(did you mean seed\?\); there are run, seed, ",
         ),
         (
             lambda c: c["neuron_tuning"]["proportions"].update(percents=[1, 200]),
@@ -91,7 +91,7 @@ def test_the_default_is_right():
         ),
         (
             lambda c: c["model"].update(source={"hub": "someone/model"}),
-            r"config: model: source: give exactly one of pretrain .*, hub with revision, path, or gguf; it has hub\.",
+            r"config: model: source: hub needs a revision: a branch \(main\), a tag or a commit",
         ),
         (
             lambda c: c["tasks"]["film_reviews"].update(labels={"negative": False, "positive": "positive"}),
@@ -104,6 +104,11 @@ def test_the_default_is_right():
         ),
         (lambda c: c["training"].update(epochs=True), r"training: epochs: True is not a number \(YAML reads yes, no"),
         (lambda c: c["training"].update(epochs=1.5), r"training: epochs: 1\.5 is not a whole number"),
+        (
+            lambda c: c["model"]["source"].update(path="models/m"),
+            r"source: give exactly one of pretrain .*, hub with revision, path, or gguf; it has path, pretrain\.",
+        ),
+        (lambda c: c.update(selection=None), r"config: selection: is empty: give a value, or leave the key out"),
         (lambda c: c["training"].update(seeds=[]), r"training: seeds: is empty"),
         (lambda c: c["training"].update(schedule="cosine"), r"schedule: 'cosine' is not one of 'linear' or 'constant'"),
         (lambda c: c.pop("run"), r"config: run: is missing"),
@@ -189,14 +194,14 @@ def test_all_mistakes_are_told_at_once():
         check(many)
     lines = str(told.value).splitlines()
     for message in (
-        "config: sed: there is no key",
+        "config: sed: there is no such key",
         "config: selection: k: 0 is too small",
         "config: training: epochs: 'many' is not a whole number",
         "config: training: validation: 101 is more than the 100 validation examples of gift_pairs, ",
         "config: tasks: film_reviews: the suite's task has no column 'text'",
         "config: tasks: dish_reviews: labels: two labels have the same word",
         "config: overlap: groups: CLS-CLS: train: there is no task 'film_revews'",
-        "config: model: source: give exactly one of pretrain",
+        "config: model: source: hub needs a revision",
     ):
         assert any(line.startswith(message) for line in lines), message
     # A task that is wrong is still a task: the groups may name it.

@@ -13,11 +13,6 @@ CLASSIFICATION = [name for name, task in SUITE.items() if task.labels]
 SPLITS = list(SPLIT_SHARES)
 
 
-def test_twelve_tasks_of_two_kinds():
-    assert len(SUITE) == 12
-    assert len(CLASSIFICATION) == 6
-
-
 @pytest.mark.parametrize("name", SUITE)
 def test_no_input_is_in_two_splits(name):
     keys = {split: {input_key(SUITE[name], f) for f in draw_split(name, split, 200, seed=3)} for split in SPLITS}

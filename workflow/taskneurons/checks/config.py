@@ -277,9 +277,8 @@ def _problems_of_choices(config: Config, keys: list[str]) -> Iterator[str]:
     for name, group in config.overlap.groups.items():
         chosen += [(f"overlap: groups: {name}: train", group.train), (f"overlap: groups: {name}: test", group.test)]
     for where, tasks in chosen:
-        for task in tasks:
-            if task not in keys:
-                yield f"config: {where}: there is no task {task!r}; there are {', '.join(keys)}"
+        if absent := [task for task in tasks if task not in keys]:
+            yield f"config: {where}: there is no task {', '.join(map(repr, absent))}; there are {', '.join(keys)}"
 
 
 def _problems_of_trainings(config: Config, tasks: dict[str, RunTask]) -> Iterator[str]:

@@ -64,7 +64,7 @@ def _unknown_key(where: list[str | int]) -> str:
     known = list(_section_at(where).model_fields)
     close = difflib.get_close_matches(str(where[-1]), known, n=1)
     meant = f" (did you mean {close[0]}?)" if close else ""
-    return f"there is no key {where[-1]!r}{meant}; there are {', '.join(known)}"
+    return f"there is no such key{meant}; there are {', '.join(known)}"
 
 
 def _what(error: ErrorDetails, where: list[str | int]) -> str:
@@ -81,13 +81,15 @@ def _what(error: ErrorDetails, where: list[str | int]) -> str:
         "less_than": "is too large: it has to be below {lt}",
         "less_than_equal": "is greater than the maximum of {le}",
         "literal_error": "is not one of {expected}",
-        "string_pattern_mismatch": "does not fit the pattern {pattern}",
+        "string_pattern_mismatch": "does not fit: take letters, digits, and what else {pattern} allows",
         "finite_number": "is no finite number",
     }
     if kind in bounds:
         return f"{value!r} {bounds[kind].format(**context)}"
     if kind in ("string_too_short", "too_short"):
         return "is empty"
+    if value is None and kind in KINDS:
+        return "is empty: give a value, or leave the key out for its default"
     if kind not in KINDS:
         return f"{value!r}: {error['msg']}"
     hint = ""

@@ -212,6 +212,8 @@ class ModelSource(Settings):
         given = [key for key in ("pretrain", "hub", "path", "gguf") if getattr(self, key) is not None]
         alone = given != ["hub"] and (self.revision is not None or self.trust_remote_code)
         if len(given) != 1 or alone or (given == ["hub"] and self.revision is None):
+            if given == ["hub"] and self.revision is None:
+                raise ValueError("hub needs a revision: a branch (main), a tag or a commit")
             raise ValueError(
                 "give exactly one of pretrain (as in config.yaml), hub with revision, path, or gguf; it has "
                 f"{', '.join(sorted(self.model_fields_set)) or 'none'}. A config without `tasks` is merged into "
