@@ -178,15 +178,14 @@ def test_a_step_finds_the_library_without_pythonpath(results, project, tmp_path)
     """As in a conda environment, for which Snakemake takes PYTHONPATH away, and from any folder."""
     spec = read_provenance(results / "masks" / "base" / "cafe_facts" / "global10.parquet", "mask")["spec"]
     scores = str(results / "scores" / "base" / "cafe_facts.parquet")
-    files = {"scores": [scores], "activations": [], "masks": [str(tmp_path / "mask.parquet")]}
+    out = tmp_path / "cafe_facts" / "global10.parquet"
+    files = {"scores": [scores], "activations": [], "masks": [str(out)]}
     command = [sys.executable, "-P", str(project / "workflow" / "run_step.py"), json.dumps(spec), json.dumps(files)]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"TASKNEURONS_WARM": "off"}
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr
-    assert (
-        read_mask(tmp_path / "mask.parquet")[0]
-        == read_mask(results / "masks" / "base" / "cafe_facts" / "global10.parquet")[0]
-    )
+    made = results / "masks" / "base" / "cafe_facts" / "global10.parquet"
+    assert read_mask(out)[0] == read_mask(made)[0]
 
 
 def test_snakemakes_own_report(project):
