@@ -98,12 +98,12 @@ def _what(error: ErrorDetails, where: list[str | int]) -> str:
     return f"{value!r} is not {KINDS[kind]}{hint}"
 
 
-def place(where: list[str | int]) -> str:
+def shown(where: list[str | int]) -> str:
     """A path within the config as messages show it: `config: training: seeds[0]`."""
-    shown = "config"
+    text = "config"
     for part in where:
-        shown += f"[{part}]" if isinstance(part, int) else f": {part}"
-    return shown
+        text += f"[{part}]" if isinstance(part, int) else f": {part}"
+    return text
 
 
 def mistakes(problem: ValidationError, config: Any) -> dict[tuple[str | int, ...], str]:
@@ -115,5 +115,5 @@ def mistakes(problem: ValidationError, config: Any) -> dict[tuple[str | int, ...
         key = tuple(where)
         if key in found and "tasks" in where and error["type"] in ("literal_error", "list_type"):
             what = f"{error['input']!r} is not all, or a list of tasks"
-        found[key] = f"{place(where)}: {what}"
+        found[key] = f"{shown(where)}: {what}"
     return found
