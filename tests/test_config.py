@@ -208,6 +208,16 @@ def test_all_mistakes_are_told_at_once():
     assert not any("there is no task 'dish_reviews'" in line for line in lines)
 
 
+def test_the_only_task_is_wrong_and_so_is_something_else():
+    wrong = {**MINIMAL, "tasks": {"mine": {**MINIMAL["tasks"]["mine"], "prompt": "{report"}}}
+    with pytest.raises(UserError) as told:
+        checked_config({**wrong, "damage": {"rules": {"globl": [3]}}}, ROOT)
+    assert [line.split(":")[1:3] for line in str(told.value).splitlines()] == [
+        [" tasks", " mine"],
+        [" damage", " rules"],
+    ]
+
+
 def test_numbers_may_be_written_as_texts():
     """YAML reads 1e-4 as a text, and --config gives every number within a mapping as one."""
     run = check(lambda c: c["training"].update(learning_rate="1e-4", epochs="3"))

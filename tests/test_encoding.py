@@ -38,7 +38,7 @@ def test_a_budget_without_room_for_the_closing_words_is_told(loaded):
 
 def test_a_tokenizer_that_merges_across_the_space_is_told():
     class Merging:
-        def __call__(self, text, add_special_tokens):
+        def __call__(self, text, **options):
             return {"input_ids": [len(text)]}
 
     with pytest.raises(UserError, match="does not split between"):

@@ -114,7 +114,7 @@ def test_every_table_and_figure_that_is_declared_is_there(results):
     for table in TABLES:
         frame = pd.read_parquet(results / "tables" / f"{table.name}.parquet")
         assert len(frame) == len(pd.read_csv(results / "tables" / f"{table.name}.csv")) > 0
-        assert f'<h2 id="{table.name}">' in page
+        assert f'<h2 id="{table.name}">{table.name}: ' in page
         assert page.count(f'<img alt="{table.name}"') == table.figure
         for suffix in ("svg", "png"):
             assert (results / "figures" / f"{table.name}.{suffix}").exists() == table.figure

@@ -19,6 +19,7 @@ rule report:
             confidence=CONFIG.tables.confidence,
             enough=CONFIG.stability.enough,
             facts=facts(CONFIG),
+            titles={one.name: one.shows for one in shown(CONFIG)},
             left_out=left_out(CONFIG),
         ),
         files=files(),

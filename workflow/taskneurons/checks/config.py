@@ -127,13 +127,22 @@ def _read(given: dict[str, Any]) -> tuple[Config | None, list[str]]:
 def _removed(given: Any, where: tuple[str | int, ...]) -> bool:
     """Take the entry at a path out of the config, or a task that lacks something whole; whether there was any.
 
-    In place of a model that is wrong comes one that the other checks pass by.
+    In place of a model that is wrong, and of the last task, comes one that the other checks pass by.
     """
     if where and where[0] == "model":
         given["model"] = {"name": "model", "source": {"hub": "model", "revision": "main"}}
         return True
     if where and where[0] == "tasks" and len(where) > 1:
-        return isinstance(given["tasks"], dict) and given["tasks"].pop(str(where[1]), None) is not None
+        tasks = given["tasks"]
+        removed = isinstance(tasks, dict) and tasks.pop(str(where[1]), None) is not None
+        if removed and not tasks:
+            tasks["task"] = {
+                "family": "f",
+                "source": {"suite": "town_news"},
+                "prompt": "{report} :",
+                "target": "summary",
+            }
+        return removed
     path = [part for part in where if isinstance(part, str)]
     for part in path[:-1]:
         given = given.get(part) if isinstance(given, dict) else None

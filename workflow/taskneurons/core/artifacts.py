@@ -40,6 +40,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     partial = scratch / path.name
     try:
         yield partial
+        if partial.is_file():
+            partial.chmod(0o644)  # safetensors makes private files
         if path.is_dir():
             _exchange(partial, path)  # what was there goes with the scratch folder
         else:

@@ -127,6 +127,10 @@ def serve(owner: int, address: str) -> None:
                 listener.close()
                 _run(connection)
             connection.close()
+    for name in ("", ".lock", ".log"):  # where Snakemake was killed, nobody else takes them away
+        Path(f"{address}{name}").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        Path(address).parent.rmdir()
 
 
 def _is_clean() -> bool:

@@ -32,14 +32,19 @@ class Encoded:
         return self.prompt, self.target
 
 
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str, special: bool) -> list[int]:
+    """The token ids of a text; quiet about its length, which the token budgets see to."""
+    return tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+
+
 def continuation(tokenizer: PreTrainedTokenizerBase, before: str, text: str) -> list[int]:
     """The token ids of `text` as it continues `before` after a space.
 
     Raises:
         UserError: the tokenizer merges across that space, so that the two cannot be told apart.
     """
-    lead = tokenizer(before, add_special_tokens=False)["input_ids"]
-    whole = tokenizer(f"{before} {text}", add_special_tokens=False)["input_ids"]
+    lead = _ids(tokenizer, before, False)
+    whole = _ids(tokenizer, f"{before} {text}", False)
     if whole[: len(lead)] != lead:
         raise UserError(
             f"this tokenizer does not split between {before[-20:]!r} and {text[:20]!r}: end the prompt template "
@@ -55,9 +60,9 @@ def target_ids(tokenizer: PreTrainedTokenizerBase, closing_words: str, text: str
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """A prompt's token ids with the start token that the tokenizer puts before a text, if it has one."""
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = _ids(tokenizer, text, False)
     start = tokenizer.bos_token_id
-    with_specials = tokenizer("", add_special_tokens=True)["input_ids"]
+    with_specials = _ids(tokenizer, "", True)
     return [start, *ids] if start is not None and start in with_specials[:1] else ids
 
 
@@ -86,8 +91,8 @@ def continuation_tail(tokenizer: PreTrainedTokenizerBase, closing_words: str) ->
     """The token ids of the closing words as they stand behind another word; none for empty closing words."""
     if not closing_words:
         return []
-    lead = tokenizer("x", add_special_tokens=False)["input_ids"]
-    whole = tokenizer(f"x{closing_words}", add_special_tokens=False)["input_ids"]
+    lead = _ids(tokenizer, "x", False)
+    whole = _ids(tokenizer, f"x{closing_words}", False)
     return whole[len(lead) :]
 
 

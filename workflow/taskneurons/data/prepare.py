@@ -87,9 +87,8 @@ def source_examples(task: PreparedTask, split: str, sizes: dict[str, int], seed:
 
     The splits are filled in the order of `SOURCE_SPLITS`, and each takes only prompts that no earlier one has; so the
     size of a later split changes nothing in an earlier one. Attribution examples are the rows of the source's train
-    split that follow the training ones; where too few are left there, its validation split fills up. Where the
-    source's train split holds fewer than are asked for, training takes SHARE_OF_FEW of them, so that some are left for
-    attribution.
+    split that follow the training ones; where too few are left there, its validation split fills up. A source whose
+    train split holds fewer than are asked for trains on SHARE_OF_FEW of them and leaves the rest for attribution.
     """
     from taskneurons.data.sources import shuffled_rows  # takes seconds to import, and the suite needs none of it
 
@@ -100,11 +99,13 @@ def source_examples(task: PreparedTask, split: str, sizes: dict[str, int], seed:
         return merge_equal_prompts(examples, size, taken, all_references=of == "test" and not task.labels)
 
     prompts = (render(row, task)["prompt"] for row in shuffled_rows(task.source, "train", task.columns, seed))
-    train = take("train", capped(sizes["train"], prompts))
+    trained = capped(sizes["train"], prompts)
+    train = take("train", trained)
     if split == "train":
         return train
     attribution = take("train", sizes["attribution"])
-    attribution += take("validation", sizes["attribution"] - len(attribution))
+    if trained == sizes["train"] or not attribution:
+        attribution += take("validation", sizes["attribution"] - len(attribution))
     if split == "attribution":
         return attribution
     test = take("test", sizes["test"])
@@ -147,10 +148,14 @@ def main(settings: PrepareSettings, *, sources: list[Path], data: Path) -> None:
     except UserError as problem:
         raise UserError(f"{settings.key}: {problem}") from problem
     if not examples:
-        raise UserError(f"the split {split!r} of {settings.key!r} is empty: its source has no rows left for it")
+        raise UserError(
+            f"the split {split!r} of {settings.key!r} is empty: the splits before it (train, attribution, test) have "
+            "taken all different prompts of its source: lower their data.sizes"
+        )
     if len(examples) < sizes[split]:
         log.warning(
-            "%s: %d %s examples, %d were asked for (equal prompts count once, in the first split that takes them)",
+            "%s: %d %s examples, %d were asked for: the source has no more (equal prompts count once, in the first "
+            "split that takes them; of few train rows 90 %% train, and the rest is for attribution)",
             *(settings.key, len(examples), split, sizes[split]),
         )
     frame = pd.DataFrame({"id": range(len(examples))}).join(pd.DataFrame(examples))

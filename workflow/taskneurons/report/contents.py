@@ -64,7 +64,7 @@ TABLES = [
     ),
     Table(
         "deactivation_means",
-        "its means over classification and generation",
+        "means of deactivation over classification and generation",
         inputs=("original_predictions",),
         fields=("metric", "counterpart"),
         config=(*INTERVALS, "model.name"),
@@ -89,7 +89,7 @@ TABLES = [
     ),
     Table(
         "neuron_tuning_means",
-        "its means over classification and generation",
+        "means of neuron_tuning over classification and generation",
         inputs=("base_predictions", "tuned_predictions"),
         fields=("metric", "counterpart"),
         config=(*INTERVALS, "model.name"),
@@ -238,7 +238,7 @@ def facts(config: Config) -> dict[str, str]:
     }
     if tuning is not None:
         told["neuron tuning"] = (
-            f"scores of the base model, {len(tuning.training.seeds)} trainings of each set, "
-            f"{tuning.random_draws} random sets"
+            f"scores of the base model; trainings of each set: {len(tuning.training.seeds)}; "
+            f"random sets: {tuning.random_draws}"
         )
     return told

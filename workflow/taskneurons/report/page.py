@@ -39,6 +39,7 @@ class ReportSettings(StepSettings):
         confidence: of the intervals, in percent.
         enough: percent of agreement between masks of disjoint examples that counts as enough.
         facts: what a reader needs to know of the settings, each with its value.
+        titles: table → what it shows, in a line.
         left_out: the tables that this run does not have → why.
     """
 
@@ -47,6 +48,7 @@ class ReportSettings(StepSettings):
     confidence: float
     enough: float
     facts: dict[str, str]
+    titles: dict[str, str]
     left_out: dict[str, str]
 
 
@@ -73,6 +75,7 @@ def main(
     sections = [
         {
             "name": name,
+            "title": settings.titles[name],
             "caption": texts[name],
             "image": image_html(images[name], name) if name in images else "",
             "table": table_html(frame),
