@@ -136,7 +136,7 @@ def _removed(given: Any, where: tuple[str | int, ...]) -> bool:
         tasks = given["tasks"]
         removed = isinstance(tasks, dict) and tasks.pop(str(where[1]), None) is not None
         if removed and not tasks:
-            tasks["task"] = {
+            tasks[str(where[1])] = {
                 "family": "f",
                 "source": {"suite": "town_news"},
                 "prompt": "{report} :",

@@ -490,7 +490,7 @@ class DamageExamples(Settings):
 
     examples: Count = 8
     """Test examples a task for the rise of the target tokens' loss"""
-    scored: dict[RuleName, Percents] = {"contrastive": [10]}
+    scored: dict[RuleName, Percents] = {}
     """Of these sets accuracy or ROUGE-L is measured too; of the task's own top selection.k it is anyway"""
     scored_examples: Count = 12
     """Test examples a task for that"""
