@@ -7,8 +7,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from conftest import KilledError, killed_at, tiny_model
-from taskneurons.config.settings import LoopSettings
+from conftest import TRAINING, KilledError, killed_at, tiny_model
 from taskneurons.core.errors import UserError
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.models.loaded import Compute, weights_hash
@@ -21,17 +20,7 @@ from taskneurons.tuning.trained_neurons import trained_neurons
 
 COMPUTE = Compute(torch.device("cpu"), torch.float32)
 PAIRS = [([1, 2, 3], [4, 0]), ([5, 6], [7, 0]), ([8], [9, 0]), ([], [3, 2, 1]), ([9, 9, 9, 9], [5, 5, 5, 0])]
-SETTINGS = LoopSettings(
-    epochs=3,
-    batch_size=2,
-    batch_tokens=1000,
-    learning_rate=1e-2,
-    warmup=0.1,
-    schedule="linear",
-    weight_decay=0.1,
-    max_gradient_norm=1.0,
-    patience=0,
-)
+SETTINGS = TRAINING.model_copy(update={"epochs": 3, "validation": 0})
 
 
 def trained(model: PreTrainedModel, changes: dict | None = None, only_neurons: bool = False, **options) -> pd.DataFrame:
