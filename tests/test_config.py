@@ -61,7 +61,8 @@ def write_splits(folder: Path, suffix: str = "parquet") -> Path:
 
 
 def test_the_default_is_right():
-    assert len(checked_config(DEFAULT, ROOT).tasks) == 12
+    run = checked_config(DEFAULT, ROOT)
+    assert list(run.tasks) == list(DEFAULT["tasks"]) and run.warnings == []
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,12 @@ def test_the_default_is_right():
             r"source: give exactly one of pretrain .*, hub with revision, path, or gguf; it has path, pretrain\.",
         ),
         (lambda c: c.update(selection=None), r"config: selection: is empty: give a value, or leave the key out"),
+        (lambda c: c["training"].update(seeds=[0, 0]), r"config: training: seeds: 0 is there twice"),
+        (lambda c: c["stability"].update(sizes=[3, 6, 3]), r"config: stability: sizes: 3 is there twice"),
+        (
+            lambda c: c["neuron_tuning"]["proportions"].update(percents=[10, 10.0]),
+            r"neuron_tuning: proportions: percents: 10\.0 is there twice",
+        ),
         (lambda c: c["training"].update(seeds=[]), r"training: seeds: is empty"),
         (lambda c: c["training"].update(schedule="cosine"), r"schedule: 'cosine' is not one of 'linear' or 'constant'"),
         (lambda c: c.pop("run"), r"config: run: is missing"),
@@ -133,6 +140,10 @@ def test_the_default_is_right():
         (
             lambda c: c["tasks"]["film_reviews"].update(source={"suite": "films"}),
             r"the suite has no task 'films'; it has film_reviews, ",
+        ),
+        (
+            lambda c: c["tasks"]["film_reviews"].update(source={"suite": None}),
+            r"film_reviews: source: is empty; give suite, hub or local",
         ),
         (
             lambda c: (c["tasks"]["film_reviews"].pop("labels"), c["tasks"]["film_reviews"].update(metric="accuracy")),
@@ -377,4 +388,5 @@ def test_presets_are_right(preset):
     if preset == "real-smoke":
         config["data_root"] = str(SHARED)
     run = checked_config(config, ROOT)
-    assert len(run.tasks) == 12 and left_out(run.config) == {}
+    tasks = yaml.safe_load((ROOT / "workflow" / "presets" / "paper-tasks.yaml").read_text())
+    assert list(run.tasks) == list(tasks) and left_out(run.config) == {}

@@ -12,9 +12,9 @@ from taskneurons.report.publish import publish
 
 def test_a_run_is_copied_with_its_record(tmp_path):
     run, out = tmp_path / "run", tmp_path / "docs"
-    for name, seconds in (("multitask-seed0", 60.0), ("evaluation/base-a", 5.0), ("evaluation/base-b", 6.0)):
+    for name, seconds in (("multitask-seed0", 60.0), ("zero_shot/a", 5.0), ("zero_shot/b", 6.0)):
         stats = {"wall_seconds": seconds, "cpu_seconds": 2 * seconds, "peak_memory_mib": 100 + seconds}
-        stats |= {"commit": "later" if "b" in name else "earlier", "machine": "abacus"}
+        stats |= {"commit": "later" if name == "zero_shot/b" else "earlier", "machine": "abacus"}
         write_json(run / "logs" / f"{name}.stats.json", stats)
     (run / "tables").mkdir()
     (run / "tables" / "deactivation.csv").write_text("a\n1\n")
@@ -24,14 +24,17 @@ def test_a_run_is_copied_with_its_record(tmp_path):
     spec = {"code": {"packages": {"torch": "2.13.0"}}}
     frame = pd.DataFrame({"score": [1.0]})
     write_frame(run / "predictions" / "base" / "a.parquet", frame, "predictions", {"dtype": "float32", "spec": spec})
+    (out / "tables").mkdir(parents=True)
+    (out / "tables" / "of_an_older_run.csv").touch()
     publish(run, out, "snakemake")
     record = json.loads((out / "run.json").read_text())
     assert record["cpu_seconds"] == 142
-    assert record["seconds_by_step"] == {"evaluation": 11.0, "multitask-seed0": 60.0}
+    assert record["seconds_by_step"] == {"multitask-seed0": 60.0, "zero_shot": 11.0}
     assert record["peak_memory_mib"] == 160
     assert (record["command"], record["dtype"]) == ("snakemake", "float32")
     assert (record["commit"], record["machine"]) == (["earlier", "later"], "abacus")
     assert record["model"] == {"origin": "a GGUF file", "identity": "abc"}
+    assert [path.name for path in (out / "tables").iterdir()] == ["deactivation.csv"]
     assert (out / "tables" / "deactivation.csv").read_text() == "a\n1\n"
     assert (out / "figures" / "deactivation.svg").exists()
 

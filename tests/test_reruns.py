@@ -118,6 +118,7 @@ MATRIX = {
     "model.source.path": ("folder", "{other}/model", BASE),
     "model.source.gguf": ("gguf", "{other}/model.gguf", BASE),
     "tasks.*.name": ("embedded", "Other", SHOWN - {"table_deactivation_means", "table_neuron_tuning_means"}),
+    # More than need be: of the compared rules only contrastive looks at families, and none at the core's share.
     "tasks.*.family": ("embedded", "other", {"table_specificity", *COMPARED}),
     "tasks.*.counterpart": ("embedded", None, WITH_MODEL),
     "tasks.*.prompt": ("embedded", "{review} so :", DATA),
@@ -182,7 +183,7 @@ MATRIX = {
         "per-layer",
         {"random_selection", *EVALUATED, *DAMAGED, *TUNED_AND_SHARED},
     ),
-    "selection.core_share": ("embedded", 50, COMPARED),
+    "selection.core_share": ("embedded", 50, COMPARED),  # more than need be, as for the family
     "damage.rules.*": ("embedded", [2], {"selection", *DAMAGED}),
     "damage.examples": ("embedded", 9, DAMAGED),
     "damage.scored.*": ("embedded", [3], DAMAGED),
@@ -214,7 +215,7 @@ MATRIX = {
     "overlap.groups.*.train": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.groups.*.test": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
-    "tables.bootstrap": ("embedded", 9, {"table_overlap_rate", *NAMED}),
+    "tables.bootstrap": ("embedded", 9, NAMED),  # the overlap has replicates of its own
     "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED}),
 }
 
@@ -421,6 +422,14 @@ def test_a_changed_prompt_prepares_that_tasks_data_only(workflows, starts):
     assert jobs["multitask"] == 1
 
 
+def test_a_label_score_concerns_classification_only(workflows, starts):
+    """Two tasks out of three; of the two with proportions, one."""
+    config = changed(starts[0]["embedded"], "evaluation.label_score", "mean", starts[1])
+    jobs = workflows["embedded"].would_run(config)
+    rules = ("zero_shot", "deactivation", "damage", "tuned_evaluation", "proportion_evaluation")
+    assert [jobs[rule] for rule in rules] == [2, 2, 2, 2, 1]
+
+
 # What is edited → the rules that run.
 EDITS = {
     ("deactivation/switch_off.py", "index_fill_(1, index, 0)", "index_fill_(1, index, 0.0)"): {
@@ -441,9 +450,10 @@ EDITS = {
         *FAITHFULNESS,
     },
     ("selection/rules/contrastive.py", "largest > 0", "largest > 1"): {"select_contrastive", *DAMAGED},
+    ("selection/rules/exclusive.py", "row != compared.own", "row > compared.own"): set(),  # no set is by this rule
     ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *TUNING},
     # Comments, docstrings and layout change nothing; nor does what is only said, nor the runner and the like.
-    ("core/artifacts.py", "METADATA_KEY = ", "# a comment\n\nMETADATA_KEY = "): set(),
+    ("deactivation/damage.py", "    sets = read_sets", "    # a comment\n\n    sets = read_sets"): set(),
     ("deactivation/switch_off.py", '"""Switching neurons off', '"""Neurons are switched off'): set(),
     ("core/step.py", "%(asctime)s %(message)s", "%(levelname)s %(message)s"): set(),
     ("core/progress.py", "left = (now - start)", "left = 2 * (now - start)"): set(),

@@ -39,10 +39,10 @@ rule damage:
         ENVIRONMENT
     threads: CONFIG.compute.inference_threads
     params:
-        spec=spec(
+        spec=lambda w: spec(
             "deactivation.damage",
             damage=part(CONFIG.damage, types.DamageExamples),
-            evaluation=part(CONFIG.evaluation, types.Evaluation),
+            evaluation=evaluation_settings(w.task, types.Evaluation),
             batch_tokens=CONFIG.attribution.batch_tokens,
             compute=compute("inference"),
         ),

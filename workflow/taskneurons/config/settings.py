@@ -11,7 +11,16 @@ what only the workflow needs, such as seeds, of which each job gets one.
 from string import Formatter
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -25,6 +34,12 @@ def _no_truth_value(value: Any) -> Any:
     return value
 
 
+def _all_different(values: list[Any]) -> list[Any]:
+    if repeated := [value for number, value in enumerate(values) if value in values[:number]]:
+        raise ValueError(f"{repeated[0]!r} is there twice")
+    return values
+
+
 # Numbers may be written as texts: 1e-4 is one to YAML, and so is every number within a mapping that --config is given.
 Whole = Annotated[int, BeforeValidator(_no_truth_value)]
 Number = Annotated[float, BeforeValidator(_no_truth_value)]
@@ -33,8 +48,9 @@ CountOrNone = Annotated[Whole, Field(ge=0)]
 Percent = Annotated[Number, Field(gt=0, le=100)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Positive = Annotated[Number, Field(gt=0)]
-Seeds = Annotated[list[CountOrNone], Field(min_length=1)]
-Percents = Annotated[list[Percent], Field(min_length=1)]
+Different = AfterValidator(_all_different)
+Seeds = Annotated[list[CountOrNone], Field(min_length=1), Different]
+Percents = Annotated[list[Percent], Field(min_length=1), Different]
 
 
 class Settings(BaseModel):
@@ -315,7 +331,7 @@ class TaskSource(Settings):
 
     @model_validator(mode="after")
     def _one_place(self) -> "TaskSource":
-        if not self.model_fields_set:
+        if self.suite is None and self.hub is None and self.local is None:
             raise ValueError("is empty; give suite, hub or local")
         if self.suite is not None and len(self.model_fields_set) > 1:
             raise ValueError("give either suite, or hub and local")
@@ -469,7 +485,7 @@ class SelectionSection(Settings):
 class Subsets(Settings):
     """Disjoint sets of examples by which the stability of the scores is judged."""
 
-    sizes: Annotated[list[Count], Field(min_length=1)] = [2, 4, 8, 16, 32]
+    sizes: Annotated[list[Count], Field(min_length=1), Different] = [2, 4, 8, 16, 32]
     """Examples in each set; a size over half of a task's examples is left out"""
     repeats: Count = 5
     """Pairs of sets of each size"""
@@ -519,7 +535,7 @@ class Sampling(Settings):
 class FaithfulnessSection(Sampling):
     """How well the criteria tell the exact effect of switching off single neurons."""
 
-    tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1)] = "all"
+    tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1), Different] = "all"
     """all, or a list of tasks"""
     top: Percent = 10
     """Percent of the sampled neurons that count as the truly most important"""
@@ -531,7 +547,7 @@ class FaithfulnessSection(Sampling):
 class Proportions(Settings):
     """Single tasks trained alone on growing proportions of their own neurons (Figure 6)."""
 
-    tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1)] = "all"
+    tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1), Different] = "all"
     """all, or a list of tasks"""
     percents: Percents = [1, 10, 100]
     """Of all neurons, those with the highest scores"""
@@ -587,9 +603,9 @@ class EvaluationSection(Evaluation):
 class Group(Settings):
     """Training tasks against test tasks."""
 
-    train: Annotated[list[TaskKey], Field(min_length=1)]
+    train: Annotated[list[TaskKey], Field(min_length=1), Different]
     """The training tasks"""
-    test: Annotated[list[TaskKey], Field(min_length=1)]
+    test: Annotated[list[TaskKey], Field(min_length=1), Different]
     """The test tasks"""
 
     @model_validator(mode="after")

@@ -145,8 +145,8 @@ TABLES = [
         "Table 8: overlap of training and test tasks' neurons, beside chance",
         inputs=("scores", "score_replicates"),
         config=(
-            *INTERVALS,
-            *("overlap.groups", "overlap.proportions", "selection.scope", "attribution.model"),
+            *("tables.confidence", "overlap.groups", "overlap.proportions"),
+            *("selection.scope", "attribution.model"),
         ),
         published="overlap_rate",
         needs=("groups",),
