@@ -171,10 +171,12 @@ MATRIX = {
         2,
         {"attribution_shard", "merge_attribution", "merge_base_attribution", *FROM_SCORES, *TUNING},
     ),
+    # One job writes scores, replicates and subsets: what follows from the scores runs too, though they stay the same.
     "attribution.bootstrap": ("embedded", 9, SCORED),
     "stability.sizes": ("embedded", [2, 4], SCORED),
     "stability.repeats": ("embedded", 2, SCORED),
     "stability.enough": ("embedded", 50, {"report"}),
+    # The proportion at the former k is trained again: its delta now belongs to the proportions.
     "selection.k": ("embedded", 20, {*SELECTED, *STABILITY, *TUNED_AND_SHARED, "proportion_tuning"} - {"damage"}),
     "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *TUNING}),
     "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *DAMAGED}),
