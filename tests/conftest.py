@@ -1,5 +1,6 @@
 """Tiny random models and data for the unit tests."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -65,6 +66,15 @@ MIXTURES = {
         },
     ),
 }
+
+
+def project_copy(folder: Path) -> Path:
+    """The folder, with what a run needs of the project in it."""
+    for name in ("workflow", "profiles", "envs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
 
 
 def tiny_model(name: str, vocabulary: int = 300) -> PreTrainedModel:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import ROOT, project_copy
 from taskneurons.core.artifacts import read_frame, read_provenance
 from taskneurons.models.loaded import read_model_provenance
 from taskneurons.neurons.mask_file import read_mask
@@ -71,10 +71,7 @@ def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    for name in ("workflow", "profiles", "envs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, folder / name)
+    project_copy(folder)
     (folder / "small.json").write_text(json.dumps(small_config()))
     result = snakemake(folder)
     assert result.returncode == 0, result.stderr[-5000:]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import ROOT, SHARED
+from conftest import SHARED, project_copy
 
 CONFIG = """
 run: mine
@@ -32,10 +32,7 @@ def project(tmp_path) -> Path:
     """The project beside a model and the data of two tasks: three CSV files, and one JSON-lines file."""
     if not SHARED.is_dir():
         pytest.skip("the real inputs beside the project are absent")
-    for name in ("workflow", "profiles", "envs"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
+    project_copy(tmp_path)
     shutil.copytree(SHARED / "models" / "stories260K", tmp_path / "models" / "my-model")
     reviews = pd.read_parquet(SHARED / "data" / "sst2" / "train.parquet").head(90).rename(columns={"sentence": "text"})
     articles = pd.read_parquet(SHARED / "data" / "xsum" / "train.parquet").head(60)

@@ -1,7 +1,6 @@
 """A preset replaces the embedded default: nothing of it is left in the DAG."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,16 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import ROOT, project_copy
 
 ALONE = {**os.environ, "TASKNEURONS_WARM": "off"}  # dry-runs start no job
-
-
-def project_copy(folder):
-    for name in ("workflow", "profiles", "envs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, folder / name)
 
 
 @pytest.mark.parametrize("preset", ["smollm2-135m", "real-smoke"])

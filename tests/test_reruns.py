@@ -7,7 +7,6 @@ config then says which rules would run.
 import copy
 import json
 import re
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 import yaml
 
 import forked_snakemake
-from conftest import ROOT
+from conftest import ROOT, project_copy
 from taskneurons.config import reference
 
 FORKS = forked_snakemake.pool(4)  # `--touch` mostly sleeps
@@ -330,10 +329,7 @@ class Workflow:
 
     def __init__(self, folder: Path, config: dict) -> None:
         self.folder, self.count = folder, 0
-        for name in ("workflow", "profiles", "envs"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("Snakefile", "config.yaml"):
-            shutil.copy(ROOT / name, folder / name)
+        project_copy(folder)
         for line in self.snakemake(config, "--summary").splitlines():
             output = folder / line.split("\t")[0]
             if not line.startswith("results/"):

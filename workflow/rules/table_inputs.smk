@@ -47,9 +47,12 @@ def table_inputs(table):
     return found
 
 
+CONFIG_VALUES = CONFIG.model_dump()
+
+
 def config_value(key):
     """The value of a dotted key of the config, as JSON can hold it."""
-    value = CONFIG.model_dump()
+    value = CONFIG_VALUES
     for part_of_key in key.split("."):
         value = value[part_of_key]
     return value

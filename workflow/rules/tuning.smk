@@ -14,9 +14,7 @@ rule neuron_tuning:
         ENVIRONMENT
     threads: CONFIG.compute.tuning_threads
     params:
-        spec=lambda w: spec(
-            "tuning.tune", training=loop_settings(TUNING.training), seed=int(w.seed), compute=compute("tuning")
-        ),
+        spec=lambda w: tuning_spec(w.seed),
         files=files(checkpoints=f"{CHECKPOINTS}/{{task}}-seed{{seed}}"),
     shell:
         STEP
@@ -65,9 +63,7 @@ if OTHER_PERCENTS:
         log:
             "<results>/logs/neuron_tuning/{task}-proportions-seed{seed}.log",
         params:
-            spec=lambda w: spec(
-                "tuning.tune", training=loop_settings(TUNING.training), seed=int(w.seed), compute=compute("tuning")
-            ),
+            spec=lambda w: tuning_spec(w.seed),
             files=files(checkpoints=f"{CHECKPOINTS}/{{task}}-proportions-seed{{seed}}"),
 
 

@@ -20,6 +20,12 @@ def tuned_masks(task):
     return own + random_masks("base", task, [CONFIG.selection.k], TUNING_DRAWS)
 
 
+def tuning_spec(seed):
+    """The spec of a training of neurons."""
+    training = loop_settings(TUNING.training)
+    return spec("tuning.tune", training=training, seed=int(seed), compute=compute("tuning"))
+
+
 def deltas_to_evaluate(task, seed):
     """The deltas that are tested on a task: all that its data trained, and the other tasks' own ones."""
     own = [f"<results>/deltas/{task}-seed{seed}/{name.format(task=task)}.safetensors" for name in TRAINED_SETS]

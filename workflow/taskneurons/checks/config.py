@@ -18,6 +18,7 @@ from taskneurons.core.named import named, names
 from taskneurons.data.files import check_columns, file_columns, local_split, only_file
 from taskneurons.data.splits import SOURCE_SPLITS
 from taskneurons.data.suite.generator import SUITE
+from taskneurons.data.templates import needed_columns
 from taskneurons.neurons.families import family
 
 PUBLISHED = Path(__file__).parents[2] / "published" / "deactivation.csv"
@@ -217,7 +218,7 @@ def _check_data(where: str, data: PreparedTask) -> None:
         suite_task = SUITE.get(source.suite)
         if suite_task is None:
             raise UserError(f"{where}: source: the suite has no task {source.suite!r}; it has {', '.join(SUITE)}")
-        check_columns([*suite_task.columns, suite_task.answer], data.columns, f"{where}: the suite's task")
+        check_columns([*suite_task.columns, suite_task.answer], needed_columns(data), f"{where}: the suite's task")
     if source.local is not None:
         for split in SOURCE_SPLITS["test"]:
             try:
@@ -226,7 +227,7 @@ def _check_data(where: str, data: PreparedTask) -> None:
             except UserError as problem:
                 raise UserError(f"{where}: {problem}") from problem
             if present is not None:
-                check_columns(present, data.columns, f"{where}: {file}")
+                check_columns(present, needed_columns(data), f"{where}: {file}")
 
 
 def _problems(config: Config, tasks: dict[str, RunTask], keys: list[str]) -> Iterator[str]:

@@ -1,13 +1,12 @@
 """What pydantic finds wrong, as sentences that say where, the value seen, and what to do."""
 
 import difflib
-from collections.abc import Iterator
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from taskneurons.config.reference import section_of
 from taskneurons.config.settings import Config
 
 KINDS = {
@@ -26,22 +25,14 @@ KINDS = {
 }
 
 
-def sections(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The settings classes within an annotation such as `dict[str, Task]` or `Training | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif get_origin(annotation) in (Union, UnionType, Annotated, list, dict):
-        for part in get_args(annotation):
-            yield from sections(part)
-
-
 def _section_at(where: list[str | int]) -> type[BaseModel]:
     """The settings class that holds a key."""
     section: type[BaseModel] = Config
     for part in where[:-1]:
         field = section.model_fields.get(str(part))
-        if field is not None:  # else a key that the user chose, as a task's
-            section = next(sections(field.annotation), section)
+        below = None if field is None else section_of(field.annotation)
+        if below is not None:  # else a key that the user chose, as a task's
+            section = below[1]
     return section
 
 

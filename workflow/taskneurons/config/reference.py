@@ -52,13 +52,13 @@ def _parts(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _section(annotation: Any) -> tuple[str, type[BaseModel]] | None:
+def section_of(annotation: Any) -> tuple[str, type[BaseModel]] | None:
     """The settings class of a key, and how its own keys are reached: directly, or by a name that the user chooses."""
     for part in _parts(annotation):
         if isinstance(part, type) and issubclass(part, BaseModel):
             return "", part
         if get_origin(part) is dict:
-            below = _section(get_args(part)[1])
+            below = section_of(get_args(part)[1])
             if below:
                 return ".<name>", below[1]
     return None
@@ -110,7 +110,7 @@ def rows(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[
     for name, field in section.model_fields.items():
         key = f"{prefix}{name}"
         meaning = " ".join((field.description or "").split())
-        below = _section(field.annotation)
+        below = section_of(field.annotation)
         if below is None:
             default = f"`{of_all_tasks[prefix]}{name}`" if prefix in of_all_tasks else _default(field)
             yield key, _type(field.annotation, field.metadata), default, meaning.replace("|", "\\|")

@@ -422,13 +422,6 @@ class PreparedTask(Settings):
     labels: dict[str, str] | None
     """As in the config."""
 
-    @property
-    def columns(self) -> list[str]:
-        """The source columns that the task reads: its prompt's, its target and its references."""
-        fields = [field for _, field, _, _ in Formatter().parse(self.prompt) if field is not None]
-        references = self.source.references
-        return list(dict.fromkeys([*fields, self.target, *([references] if references else [])]))
-
 
 # ---- attribution and selection ----
 

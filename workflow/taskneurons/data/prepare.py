@@ -16,7 +16,7 @@ from taskneurons.config.settings import PreparedTask, StepSettings, TokenBudget
 from taskneurons.core.artifacts import content_hash, write_frame
 from taskneurons.core.errors import UserError
 from taskneurons.data.suite.generator import draw_split
-from taskneurons.data.templates import closing_words, template_fields
+from taskneurons.data.templates import closing_words, needed_columns, template_fields
 
 SHARE_OF_FEW = 0.9
 
@@ -92,32 +92,27 @@ def source_examples(task: PreparedTask, split: str, sizes: dict[str, int], seed:
     """
     from taskneurons.data.sources import shuffled_rows  # takes seconds to import, and the suite needs none of it
 
+    columns = needed_columns(task)
     taken: set[str] = set()
 
     def take(of: str, size: int) -> list[dict[str, Any]]:
-        examples = (render(row, task) for row in shuffled_rows(task.source, of, task.columns, seed))
+        examples = (render(row, task) for row in shuffled_rows(task.source, of, columns, seed))
         return merge_equal_prompts(examples, size, taken, all_references=of == "test" and not task.labels)
 
-    prompts = (render(row, task)["prompt"] for row in shuffled_rows(task.source, "train", task.columns, seed))
-    trained = capped(sizes["train"], prompts)
-    train = take("train", trained)
+    train = take("train", sizes["train"])
+    few = len(train) < sizes["train"]
+    if few:
+        train = train[: max(1, int(len(train) * SHARE_OF_FEW))]
+        taken = {example["prompt"] for example in train}
     if split == "train":
         return train
     attribution = take("train", sizes["attribution"])
-    if trained == sizes["train"] or not attribution:
+    if not few or not attribution:
         attribution += take("validation", sizes["attribution"] - len(attribution))
     if split == "attribution":
         return attribution
     test = take("test", sizes["test"])
     return test if split == "test" else take("validation", sizes["validation"])
-
-
-def capped(size: int, prompts: Iterator[str]) -> int:
-    """The size of the train split: as asked for, or SHARE_OF_FEW of the different prompts where they are fewer."""
-    different: set[str] = set()
-    while len(different) < size and (prompt := next(prompts, None)) is not None:
-        different.add(prompt)
-    return size if len(different) == size else max(1, int(len(different) * SHARE_OF_FEW))
 
 
 class PrepareSettings(StepSettings):

@@ -2,6 +2,8 @@
 
 from string import Formatter
 
+from taskneurons.config.settings import PreparedTask
+
 
 def template_fields(template: str) -> list[str]:
     """The columns that a prompt template names, e.g. ["premise", "hypothesis"]."""
@@ -12,3 +14,10 @@ def closing_words(template: str) -> str:
     """The fixed text behind the template's last column, which truncation never cuts (e.g. "\\nAnswer:")."""
     text, field, _, _ = list(Formatter().parse(template))[-1]
     return text if field is None else ""
+
+
+def needed_columns(task: PreparedTask) -> list[str]:
+    """The source columns that a task reads: its prompt's, its target and its references."""
+    references = task.source.references
+    columns = [*template_fields(task.prompt), task.target, *([references] if references else [])]
+    return list(dict.fromkeys(columns))
