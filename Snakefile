@@ -34,6 +34,7 @@ if TUNING:
 include: "workflow/rules/table_inputs.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/chain.smk"
 
 
 rule all:

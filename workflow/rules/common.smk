@@ -5,9 +5,12 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
 
 ROOT = Path(workflow.basedir)
@@ -27,6 +30,7 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 2**20))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(256 * 2**20))
 
 from taskneurons.core import warm
+from taskneurons.core import chain as links  # "chain" is a name that Snakemake itself uses here
 from taskneurons.checks.config import checked_config, data_of, needed_sizes, some_tasks
 from taskneurons.config import settings as types
 from taskneurons.config.settings import percent_text
@@ -79,15 +83,14 @@ wildcard_constraints:
 
 
 def spec(step, *found_by_name, **settings):
-    """All that a step's result depends on besides its input files, as one JSON text, for `params: spec=`.
+    """All that a step's result depends on besides its wildcards and input files, for `params: spec=`.
 
-    Snakemake compares params as a set of texts, so only what is in one text is surely seen to change.
-
-    `found_by_name` are the modules that the step loads by name: a selection rule, a criterion, a table.
+    `found_by_name` are the modules that the step loads by name: a selection rule, a criterion, a table. chain.smk adds
+    the wildcards and the links of the inputs, and makes one JSON text of it.
     """
     code = code_identity(LIBRARY, f"taskneurons.{step}", *found_by_name)
     plain = {name: value.model_dump() if hasattr(value, "model_dump") else value for name, value in settings.items()}
-    return json.dumps({"step": step, "code": code, **plain})
+    return {"step": step, "code": code, **plain}
 
 
 def files(**others):

@@ -7,34 +7,21 @@ import numpy as np
 
 from taskneurons.attribution.scores import AttributionSettings, Sums, write_scores
 from taskneurons.core.artifacts import read_frame
-from taskneurons.core.errors import UserError
 
 
 def merged(paths: list[Path]) -> tuple[Sums, dict[str, Any]]:
-    """The sums over all shards, and their common provenance.
-
-    Raises:
-        UserError: a shard is missing, is there twice, or is of another task, data, model or setting.
-    """
-    found: dict[int, Path] = {}
-    sums, common = None, None
+    """The sums over all shards, and what all of them say of the model and the data."""
+    sums, provenance = None, {}
     for path in paths:
         frame, provenance = read_frame(path, "score sums")
-        shard, samples = provenance["spec"].pop("shard"), provenance.pop("samples")
-        if common is not None and provenance != common:
-            raise UserError(f"{path} was not made as {paths[0]}: make all shards anew")
-        if shard in found:
-            raise UserError(f"{path} holds shard {shard}, which {found[shard]} holds already")
-        found[shard], common = path, provenance
         resampled = frame.filter(like="replicate_").to_numpy().T
-        part = Sums(samples, frame["score"].to_numpy(), np.ascontiguousarray(resampled))
+        part = Sums(provenance["samples"], frame["score"].to_numpy(), np.ascontiguousarray(resampled))
         if sums is None:
             sums = Sums.none(len(frame), len(resampled))
         sums.add(part)
-    assert sums is not None and common is not None
-    if missing := set(range(common["spec"]["attribution"]["shards"])) - set(found):
-        raise UserError(f"no file holds shard {min(missing)} of {common['task']}")
-    return sums, common
+    assert sums is not None
+    of_shard = ("samples", "spec", "kind", "content", "link", "made_of", "made_with")
+    return sums, {key: value for key, value in provenance.items() if key not in of_shard}
 
 
 def main(

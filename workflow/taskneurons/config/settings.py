@@ -66,6 +66,10 @@ class StepSettings(Settings):
     """The step's name."""
     code: dict[str, Any] = {}
     """The identity of the code that it runs."""
+    wildcards: dict[str, str] = {}
+    """The names that tell this job from others of its rule."""
+    inputs: dict[str, str | list[str]] = {}
+    """The links of its input files in the chain, by keyword."""
 
     def spec(self) -> dict[str, Any]:
         """All of it, as JSON can hold it: what artifacts say of the step that made them."""

@@ -1,12 +1,13 @@
-"""Parquet and JSON artifacts: atomic writes, and the provenance that says what made a file.
+"""Artifacts as files: atomic writes, and the provenance that says what made a file and what is in it.
 
-Every Parquet file of the workflow carries its provenance: in its schema metadata, under the key `taskneurons`, a
-JSON object with the `kind` of artifact it is, the `spec` of the step that wrote it (the config keys that matter, the
-code's content hash and the packages' versions), and whatever identifies its inputs (model identity, data hashes).
+Every artifact carries its provenance: a Parquet file in its schema metadata, under the key `taskneurons`, a page or a
+drawing in a comment at its end. It is a JSON object with the `kind` of artifact, the `spec` of the step that wrote it
+(the config keys that matter, the code's content hash, the packages' versions, the links of its inputs), its own `link`
+in the chain (`chain.py`), what it was made of, and `content`, a hash of the rows and of all that is said, which is
+checked when the file is read.
 """
 
 import ctypes
-import hashlib
 import json
 import shutil
 import tempfile
@@ -19,9 +20,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from taskneurons.core.chain import (
+    HINT,
+    METADATA_KEY,
+    note_of_output,
+    split_note,
+    text_content,
+    with_note,
+)
+from taskneurons.core.content import checked_before, content_hash, remember_checked, table_hash
 from taskneurons.core.errors import UserError
-
-METADATA_KEY = b"taskneurons"
 
 # Linux's renameat2: paths are taken from the working folder, and the two change places.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
@@ -62,14 +70,22 @@ def _exchange(one: Path, other: Path) -> None:
 def write_frame(path: str | Path, frame: pd.DataFrame, kind: str, provenance: dict[str, Any]) -> None:
     """Write a table with its provenance, atomically."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    note = json.dumps({**provenance, "kind": kind}, sort_keys=True)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), METADATA_KEY: note.encode()})
+    note = {**provenance, "kind": kind, **note_of_output(path)}
+    note["content"] = _frame_content(table, note)
+    metadata = {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(note, sort_keys=True).encode()}
     with replacing(path) as partial:
-        pq.write_table(table, partial)
+        pq.write_table(table.replace_schema_metadata(metadata), partial)
+
+
+def _frame_content(table: pa.Table, note: dict[str, Any]) -> str:
+    """The hash of a table's values and types, and of all that is said of it."""
+    pandas = (table.schema.metadata or {}).get(b"pandas", b"")
+    said = {key: value for key, value in note.items() if key != "content"}
+    return content_hash([table_hash(table), pandas.decode(errors="replace"), said])
 
 
 def read_provenance(path: str | Path, kind: str) -> dict[str, Any]:
-    """The provenance of an artifact of the given kind.
+    """The provenance of a Parquet artifact of the given kind.
 
     Raises:
         UserError: the file is missing, or is not an artifact of that kind.
@@ -78,9 +94,9 @@ def read_provenance(path: str | Path, kind: str) -> dict[str, Any]:
         raise UserError(f"{path} does not exist: run the step that makes it first")
     try:
         note = (pq.read_schema(path).metadata or {}).get(METADATA_KEY)
-    except pa.ArrowInvalid as problem:
-        raise UserError(f"{path} is not a Parquet file ({problem})") from problem
-    provenance = json.loads(note) if note else {}
+        provenance = json.loads(note) if note else {}
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise UserError(f"{path} is not a Parquet file, or a damaged one ({problem}): {HINT.format(path)}") from problem
     if provenance.get("kind") != kind:
         raise UserError(
             f"{path} holds {provenance.get('kind') or 'no artifact of this workflow'!r}, where {kind!r} is needed"
@@ -89,17 +105,55 @@ def read_provenance(path: str | Path, kind: str) -> dict[str, Any]:
 
 
 def read_frame(path: str | Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The table and the provenance of an artifact of the given kind; raises as `read_provenance` does."""
+    """The table and the provenance of an artifact of the given kind.
+
+    Raises:
+        UserError: as `read_provenance`, or the rows are not those that were written.
+    """
     provenance = read_provenance(path, kind)
-    return pd.read_parquet(path), provenance
+    content = str(provenance.get("content"))
+    try:
+        table = pq.read_table(path)
+        whole = checked_before(Path(path), content) or _frame_content(table, provenance) == content
+    except (pa.ArrowException, OSError, ValueError):
+        whole = False
+    if not whole:
+        raise damaged(path)
+    remember_checked(Path(path), content)
+    return table.to_pandas(), provenance
+
+
+def damaged(path: str | Path) -> UserError:
+    """The error about an artifact whose content is not what was written."""
+    return UserError(f"{path} is damaged or was edited: its content is not what it says of itself. {HINT.format(path)}")
+
+
+def write_text(path: str | Path, text: str, kind: str, provenance: dict[str, Any]) -> None:
+    """Write a page or a drawing (HTML, SVG) with its provenance as a comment at its end, atomically."""
+    note = {**provenance, "kind": kind, **note_of_output(path)}
+    note["content"] = text_content(text, note)
+    with replacing(path) as partial:
+        partial.write_text(with_note(text, note))
+
+
+def read_text(path: str | Path, kind: str) -> str:
+    """The text of what `write_text` made, without its provenance.
+
+    Raises:
+        UserError: the file is missing, of another kind, or not what was written.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path} does not exist: run the step that makes it first")
+    try:
+        text, note = split_note(Path(path).read_text())
+    except ValueError:
+        raise damaged(path) from None
+    if note.get("kind") != kind or note.get("content") != text_content(text, note):
+        raise damaged(path)
+    return text
 
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write JSON, atomically."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-
-
-def content_hash(content: Any) -> str:
-    """A short hash of anything that JSON can hold."""
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=12).hexdigest()

@@ -22,15 +22,17 @@ import psutil
 from pydantic import TypeAdapter
 
 from taskneurons.core.artifacts import write_json
+from taskneurons.core.chain import start_job
 from taskneurons.core.errors import UserError
 from taskneurons.core.machine import commit, machine
 
 
 def call(spec: dict[str, Any], files: dict[str, Any]) -> None:
-    """Call the step that a spec names.
+    """Call the step that a spec names, once its input files are known to be what the spec expects.
 
     Raises:
         pydantic.ValidationError: the settings or the files do not fit the step's signature.
+        UserError: an input file is not what the spec expects.
     """
     step = import_module(f"taskneurons.{spec['step']}").main
     types = get_type_hints(step)
@@ -39,6 +41,7 @@ def call(spec: dict[str, Any], files: dict[str, Any]) -> None:
         raise TypeError(f"{spec['step']} takes no {', '.join(sorted(unknown))}")
     types_of_files = {name: types[name if name in types else str(others)] for name in files}
     paths = {name: TypeAdapter(types_of_files[name]).validate_python(value) for name, value in files.items()}
+    start_job(spec, files)
     step(TypeAdapter(types["settings"]).validate_json(json.dumps(spec)), **paths)
 
 

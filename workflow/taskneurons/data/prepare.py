@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from taskneurons.config.settings import PreparedTask, StepSettings, TokenBudget
-from taskneurons.core.artifacts import content_hash, write_frame
+from taskneurons.core.artifacts import write_frame
+from taskneurons.core.content import content_hash
 from taskneurons.core.errors import UserError
 from taskneurons.data.suite.generator import draw_split
 from taskneurons.data.templates import closing_words, needed_columns, template_fields

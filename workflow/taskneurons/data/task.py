@@ -17,6 +17,7 @@ class Task:
 
     Attributes:
         key: the task's key in the config.
+        split: train, attribution, validation or test.
         prompts, targets, references: one entry an example; references is a list of texts each.
         label_words: the words of a classification task, in the order of its labels; empty for generation.
         metric: "accuracy" or "rougeL".
@@ -26,6 +27,7 @@ class Task:
     """
 
     key: str
+    split: str
     prompts: list[str]
     targets: list[str]
     references: list[list[str]]
@@ -51,6 +53,7 @@ def read_task(path: str | Path) -> Task:
     frame, provenance = read_frame(path, "task data")
     fields: dict[str, Any] = {
         "key": provenance["task"],
+        "split": provenance["split"],
         "prompts": frame["prompt"].tolist(),
         "targets": frame["target"].tolist(),
         "references": [list(texts) for texts in frame["references"]],

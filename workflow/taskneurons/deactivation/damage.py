@@ -19,7 +19,7 @@ from taskneurons.data.encoding import Batch, Pair, sample_losses
 from taskneurons.data.task import read_task
 from taskneurons.deactivation.switch_off import deactivated
 from taskneurons.evaluation.prediction import predict
-from taskneurons.models.loaded import LoadedModel, check_made_on, load_model
+from taskneurons.models.loaded import LoadedModel, load_model
 from taskneurons.neurons.mask_file import read_mask
 from taskneurons.neurons.neuron_set import NeuronSet
 
@@ -48,17 +48,12 @@ def target_losses(loaded: LoadedModel, pairs: list[Pair], passes: Passes) -> lis
     return found
 
 
-def read_sets(paths: list[Path], loaded: LoadedModel) -> list[tuple[dict[str, Any], NeuronSet | None]]:
-    """The sets with what names them (rule, k, masked_task, draw), the model as it is first.
-
-    Raises:
-        UserError: a set was not made on this model.
-    """
+def read_sets(paths: list[Path]) -> list[tuple[dict[str, Any], NeuronSet | None]]:
+    """The sets with what names them (rule, k, masked_task, draw), the model as it is first."""
     nothing = {"rule": "none", "k": 0.0, "masked_task": "none", "draw": 0}
     sets: list[tuple[dict[str, Any], NeuronSet | None]] = [(nothing, None)]
     for path in paths:
         neurons, provenance = read_mask(path)
-        check_made_on(path, provenance, loaded)
         name = {"rule": provenance["rule"], "k": float(provenance["k"]), "masked_task": provenance["set"]}
         sets.append(({**name, "draw": provenance.get("draw", 0)}, neurons))
     return sets
@@ -76,7 +71,7 @@ def main(settings: DamageSettings, *, model: Path, data: Path, masks: list[Path]
     passes = Passes(batch_size=settings.evaluation.batch_size, batch_tokens=settings.batch_tokens)
     pairs = [example.pair for example in examples[: settings.damage.examples]]
     scored = {(rule, float(k)) for rule, percents in settings.damage.scored.items() for k in percents}
-    sets = read_sets(masks, loaded)
+    sets = read_sets(masks)
     known: dict[tuple[str, bytes], list[float]] = {}  # equal sets, as the shared core of every task, are tried once
 
     def measured(measure: str, neurons: NeuronSet | None) -> list[float]:

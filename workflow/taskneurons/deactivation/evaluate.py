@@ -13,7 +13,7 @@ from taskneurons.core.progress import progress
 from taskneurons.data.task import read_task
 from taskneurons.deactivation.switch_off import deactivated
 from taskneurons.evaluation.prediction import predict, predictions_frame, write_predictions
-from taskneurons.models.loaded import LoadedModel, check_made_on, load_model
+from taskneurons.models.loaded import load_model
 from taskneurons.neurons.mask_file import read_mask
 from taskneurons.neurons.neuron_set import NeuronSet
 
@@ -26,12 +26,11 @@ class DeactivationSettings(StepSettings):
     compute: DeviceSettings
 
 
-def read_conditions(paths: list[Path], loaded: LoadedModel) -> dict[str, NeuronSet]:
-    """The neuron sets by name, after checking that each was made on this model or on the model it was trained from."""
+def read_conditions(paths: list[Path]) -> dict[str, NeuronSet]:
+    """The neuron sets by name."""
     conditions = {}
     for path in paths:
         neurons, provenance = read_mask(path)
-        check_made_on(path, provenance, loaded)
         if provenance["set"] in conditions:
             raise UserError(f"{path} holds the set {provenance['set']!r}, which another mask holds already")
         conditions[provenance["set"]] = neurons
@@ -47,7 +46,7 @@ def main(settings: DeactivationSettings, *, model: Path, data: Path, masks: list
     loaded = load_model(model, settings.compute)
     task = read_task(data)
     examples = task.encoded(loaded.tokenizer)
-    conditions: dict[str, NeuronSet | None] = {"none": None, **read_conditions(masks, loaded)}
+    conditions: dict[str, NeuronSet | None] = {"none": None, **read_conditions(masks)}
     frames = []
     for name, neurons in progress(conditions.items(), f"deactivation {task.key}", len(conditions)):
         of_another_task = name in settings.tasks and name != task.key

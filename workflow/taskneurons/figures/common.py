@@ -1,6 +1,8 @@
 """What the figures share: their look, and how they are saved."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -13,19 +15,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from taskneurons.core.artifacts import replacing
+from taskneurons.core.artifacts import replacing, write_text
+from taskneurons.core.content import bytes_hash
 
 # The same table gives the same file: no dates, no random element names. Text stays text in the SVG.
 plt.rcParams.update({"svg.hashsalt": "taskneurons", "svg.fonttype": "none", "font.size": 9, "axes.axisbelow": True})
 
 
-def save(figure: Figure, svg: Path, png: Path) -> None:
-    """Write a figure as SVG and as PNG, atomically."""
-    for path in (svg, png):
-        with replacing(path) as partial:
-            metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(partial, dpi=150, bbox_inches="tight", metadata=metadata)
+def save(figure: Figure, svg: Path, png: Path, provenance: dict[str, Any]) -> None:
+    """Write a figure as SVG, with its provenance, and as PNG, atomically."""
+    with replacing(png) as partial:
+        figure.savefig(partial, dpi=150, bbox_inches="tight")
+    drawing = io.StringIO()
+    figure.savefig(drawing, format="svg", dpi=150, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
+    write_text(svg, drawing.getvalue(), "figure", {**provenance, "twin": bytes_hash(png)})
 
 
 def heat_map(matrix: pd.DataFrame, label: str, palette: str, low: float, high: float) -> Figure:

@@ -22,4 +22,5 @@ def main(settings: FigureSettings, *, tables: list[Path], svg: Path, png: Path) 
         svg, png: the files to write.
     """
     frames = [read_frame(path, "table")[0] for path in tables]
-    save(named("figures", settings.figure).draw(*frames), svg, png)
+    provenance = {"spec": settings.spec(), "figure": settings.figure}
+    save(named("figures", settings.figure).draw(*frames), svg, png, provenance)

@@ -1,6 +1,5 @@
 """Model artifacts: a folder of safetensors with config, tokenizer and `identity.json`, and how to load it."""
 
-import hashlib
 import json
 import sys
 from contextlib import AbstractContextManager
@@ -14,9 +13,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils.logging import disable_progress_bar
 
 from taskneurons.config.settings import DeviceSettings
-from taskneurons.core.artifacts import replacing, write_json
+from taskneurons.core.artifacts import damaged, replacing, write_json
+from taskneurons.core.chain import HINT, MODEL_FILE, note_of_output
+from taskneurons.core.content import LARGE, bytes_hash, content_hash, remembered_hash
 from taskneurons.core.errors import UserError
 from taskneurons.data.task import Task
+from taskneurons.models.tensors_file import tensors_hash
+from taskneurons.neurons.blocks import know_identities
 from taskneurons.neurons.families import family
 
 if not sys.stderr.isatty():
@@ -105,19 +108,18 @@ class LoadedModel:
         """What an artifact made of this model and a split of a task says of both."""
         return {
             "task": task.key,
+            "split": task.split,
             "data_hash": task.data_hash,
             "model": self.identity,
+            "state": self.provenance.get("state"),
+            "seed": self.provenance.get("seed"),
             "dtype": self.compute.dtype_name,
         }
 
 
 def weights_hash(model: nn.Module) -> str:
     """A content hash of a model's parameters and buffers: their names, shapes and bytes."""
-    digest = hashlib.blake2b(digest_size=12)
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
+    return tensors_hash(model.state_dict())
 
 
 def save_model(
@@ -126,44 +128,58 @@ def save_model(
     tokenizer: PreTrainedTokenizerBase,
     provenance: dict[str, Any],
 ) -> None:
-    """Write a model artifact, atomically. `provenance` says what made it and joins `identity.json`."""
+    """Write a model artifact, atomically.
+
+    Args:
+        provenance: says what made it. It joins `identity.json`, with the hashes of all other files.
+    """
     with replacing(path) as partial:
         model.save_pretrained(partial, safe_serialization=True)
         tokenizer.save_pretrained(partial)
         for file in partial.iterdir():
             file.chmod(0o644)
-        identity = {
-            "identity": weights_hash(model),
-            "model_type": model.config.model_type,
+        note = {
+            **{"kind": "model", "identity": weights_hash(model), "model_type": model.config.model_type},
             **provenance,
+            **note_of_output(path),
+            "files": {file.name: bytes_hash(file) for file in sorted(partial.iterdir())},
         }
-        write_json(partial / "identity.json", identity)
+        write_json(partial / MODEL_FILE, {**note, "content": content_hash(note)})
 
 
 def read_model_provenance(path: str | Path) -> dict[str, Any]:
     """The provenance of a model artifact, with its identity.
 
     Raises:
-        UserError: the folder is no model artifact of this workflow.
+        UserError: the folder is no model artifact of this workflow, or what it says of itself was changed.
     """
-    file = Path(path) / "identity.json"
+    file = Path(path) / MODEL_FILE
     if not file.is_file():
-        raise UserError(f"{path} is not a model artifact: it holds no identity.json")
-    return json.loads(file.read_text())
+        raise UserError(f"{path} is not a model artifact: it holds no {MODEL_FILE}")
+    try:
+        note = json.loads(file.read_text())
+        content = note.pop("content")
+    except (ValueError, AttributeError, KeyError):
+        raise damaged(file) from None
+    if content != content_hash(note):
+        raise damaged(file)
+    return note
 
 
-def check_made_on(path: str | Path, provenance: dict[str, Any], loaded: LoadedModel) -> None:
-    """Raise a UserError unless a file, by its provenance, was made on this model or on the one it was trained from."""
-    if provenance["model"] not in (loaded.identity, loaded.parent):
-        raise UserError(
-            f"{path} was made on model {provenance['model']}, but this model is {loaded.identity} "
-            f"(trained from {loaded.parent}): score and select on the same model"
-        )
+def check_files(path: str | Path, provenance: dict[str, Any]) -> None:
+    """Raise a UserError unless all files of a model artifact are as they were written; large ones once a machine."""
+    for name, known in provenance["files"].items():
+        file = Path(path) / name
+        if not file.is_file():
+            raise UserError(f"{path} lacks {name}, which was written with it: {HINT.format(path)}")
+        if (remembered_hash(file) if file.stat().st_size >= LARGE else bytes_hash(file)) != known:
+            raise damaged(file)
 
 
 def load_model(path: str | Path, settings: DeviceSettings) -> LoadedModel:
     """Load a model artifact for the step at hand."""
     provenance = read_model_provenance(path)
+    check_files(path, provenance)
     compute = start_compute(settings)
     family(provenance["model_type"])
     where = {"device_map": "balanced"} if compute.spread else {}
@@ -182,4 +198,5 @@ def load_model(path: str | Path, settings: DeviceSettings) -> LoadedModel:
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer in {path} has no end-of-text token, which ends every target: set one")
+    know_identities(model, provenance["identity"], provenance.get("parent"))
     return LoadedModel(model.eval(), tokenizer, provenance, compute)

@@ -15,6 +15,9 @@ from taskneurons.neurons.families import Family, family
 from taskneurons.neurons.neuron_set import NeuronSet
 
 
+IDENTITIES = "taskneurons_identities"  # the attribute of a loaded model
+
+
 @dataclass(frozen=True)
 class Block:
     """One FFN of a model, or one expert of a layer's mixture.
@@ -145,14 +148,26 @@ def frozen(model: PreTrainedModel) -> Iterator[None]:
             parameter.requires_grad_(trained)
 
 
+def know_identities(model: PreTrainedModel, own: str, parent: str | None) -> None:
+    """Let a model know its own identity and that of the model it was trained from: it takes neurons of these alone."""
+    setattr(model, IDENTITIES, (own, parent))
+
+
 def flags_of_blocks(model: PreTrainedModel, neurons: NeuronSet) -> list[torch.Tensor]:
     """Which neurons of each block are in the set: bool (d_ff,) each.
 
     Raises:
         ValueError: the set belongs to a model of another shape.
+        UserError: it was selected on another model, of those that know their identities.
     """
     if neurons.widths != tuple(widths(model)):
         raise ValueError(f"the neurons are of layers {neurons.widths}, the model has {tuple(widths(model))}")
+    known = getattr(model, IDENTITIES, None)
+    if known is not None and neurons.model is not None and neurons.model not in known:
+        raise UserError(
+            f"the neurons were selected on model {neurons.model}, but this model is {known[0]} (trained from {known[1]}): "
+            "score and select on the same model"
+        )
     return list(torch.from_numpy(neurons.selected).split([block.width for block in blocks(model)]))
 
 

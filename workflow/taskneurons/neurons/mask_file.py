@@ -31,10 +31,18 @@ def write_mask(
     write_frame(path, frame, "mask", {**provenance, "widths": list(neurons.widths), "experts": list(experts)})
 
 
+def of_model(provenance: dict[str, Any]) -> dict[str, Any]:
+    """What a mask says of the model, by the provenance of what it was made of."""
+    return {key: provenance.get(key) for key in ("model", "state", "seed")}
+
+
 def read_mask(path: str | Path) -> tuple[NeuronSet, dict[str, Any]]:
-    """The neuron set of a mask file and the file's provenance; raises UserError as `read_frame` does."""
+    """The neuron set of a mask file, which fits the model that it was made on; and the file's provenance.
+
+    Raises UserError as `read_frame` does.
+    """
     frame, provenance = read_frame(path, "mask")
     widths = tuple(provenance["widths"])
     selected = np.zeros(sum(widths), dtype=bool)
     selected[neuron_positions(frame, widths, provenance["experts"])] = True
-    return NeuronSet(selected, widths), provenance
+    return NeuronSet(selected, widths, provenance["model"]), provenance

@@ -13,10 +13,13 @@ class NeuronSet:
     Attributes:
         selected: bool (n_neurons,), all layers one after the other from the bottom up.
         widths: neurons of each layer, of all its experts together; they add up to n_neurons.
+        model: the identity of the model on which they were selected, which alone takes them (and models that were
+            trained from it); None where any model of these widths does.
     """
 
     selected: np.ndarray
     widths: tuple[int, ...]
+    model: str | None = None
 
     def __post_init__(self) -> None:
         if self.selected.shape != (sum(self.widths),):
@@ -32,22 +35,24 @@ class NeuronSet:
             and bool(np.array_equal(self.selected, other.selected))
         )
 
-    def _same_model(self, other: "NeuronSet") -> None:
+    def _common_model(self, other: "NeuronSet") -> str | None:
+        """The model on which both were selected, if it is one; raises ValueError for models of different shapes."""
         if self.widths != other.widths:
             raise ValueError(f"neuron sets of different models: layers of {self.widths} and {other.widths} neurons")
+        return self.model if self.model == other.model else None
 
     def union(self, other: "NeuronSet") -> "NeuronSet":
-        self._same_model(other)
-        return NeuronSet(self.selected | other.selected, self.widths)
+        model = self._common_model(other)
+        return NeuronSet(self.selected | other.selected, self.widths, model)
 
     def intersection(self, other: "NeuronSet") -> "NeuronSet":
-        self._same_model(other)
-        return NeuronSet(self.selected & other.selected, self.widths)
+        model = self._common_model(other)
+        return NeuronSet(self.selected & other.selected, self.widths, model)
 
     def difference(self, other: "NeuronSet") -> "NeuronSet":
         """The neurons that are not in the other set."""
-        self._same_model(other)
-        return NeuronSet(self.selected & ~other.selected, self.widths)
+        model = self._common_model(other)
+        return NeuronSet(self.selected & ~other.selected, self.widths, model)
 
     def jaccard(self, other: "NeuronSet") -> float:
         """|A ∩ B| / |A ∪ B|, 0 to 1; 1 for two empty sets."""

@@ -8,7 +8,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from taskneurons.config.settings import StepSettings
-from taskneurons.core.artifacts import read_frame, replacing
+from taskneurons.core.artifacts import read_frame, read_text, write_text
 from taskneurons.report.findings import findings
 
 
@@ -27,8 +27,20 @@ def table_html(frame: pd.DataFrame) -> str:
 
 def image_html(path: Path, text: str) -> str:
     """An SVG file inside an image element, so that the page needs no other file."""
-    encoded = base64.b64encode(path.read_bytes()).decode()
+    encoded = base64.b64encode(read_text(path, "figure").encode()).decode()
     return f'<img alt="{text}" src="data:image/svg+xml;base64,{encoded}">'
+
+
+def made_of_line(provenance: dict[str, Any]) -> str:
+    """What a table is made of, in a line: k, seeds, models and its link in the chain."""
+    behind = provenance.get("made_with", {})
+    names = {"k": "k = {} %", "seed": "seeds {}", "model": "models {}"}
+    parts = [
+        text.format(", ".join(f"{value}" if isinstance(value, str) else f"{value:g}" for value in behind[key]))
+        for key, text in names.items()
+        if behind.get(key)
+    ]
+    return "; ".join([*parts, f"link {provenance.get('link', 'none')}"])
 
 
 class ReportSettings(StepSettings):
@@ -70,7 +82,8 @@ def main(
         page: the file to write.
     """
     texts = {path.stem: path.read_text().strip() for path in captions}
-    frames = {path.stem: read_frame(path, "table")[0] for path in tables}
+    read = {path.stem: read_frame(path, "table") for path in tables}
+    frames = {name: frame for name, (frame, _) in read.items()}
     images = {path.stem: path for path in figures}
     sections = [
         {
@@ -80,19 +93,18 @@ def main(
             "image": image_html(images[name], name) if name in images else "",
             "table": table_html(frame),
             "rows": len(frame),
+            "made_of": made_of_line(provenance),
         }
-        for name, frame in frames.items()
+        for name, (frame, provenance) in read.items()
     ]
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    with replacing(page) as partial:
-        partial.write_text(
-            environment.from_string(template.read_text()).render(
-                run=settings.run,
-                model=settings.model,
-                confidence=f"{settings.confidence:g}",
-                facts=settings.facts,
-                findings=findings(frames, settings.enough),
-                left_out=settings.left_out,
-                sections=sections,
-            )
-        )
+    text = environment.from_string(template.read_text()).render(
+        run=settings.run,
+        model=settings.model,
+        confidence=f"{settings.confidence:g}",
+        facts=settings.facts,
+        findings=findings(frames, settings.enough),
+        left_out=settings.left_out,
+        sections=sections,
+    )
+    write_text(page, text, "report", {"spec": settings.spec(), "run": settings.run})

@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from taskneurons.core.artifacts import METADATA_KEY, write_json
+from taskneurons.core.artifacts import write_json
+from taskneurons.core.chain import METADATA_KEY
 from taskneurons.core.errors import UserError
 
 

@@ -8,7 +8,7 @@ them; those in each layer differ, so that each task gets draws of its own.
 from pathlib import Path
 
 from taskneurons.config.settings import StepSettings
-from taskneurons.neurons.mask_file import read_mask, write_mask
+from taskneurons.neurons.mask_file import of_model, read_mask, write_mask
 from taskneurons.neurons.neuron_set import random_in_layers, random_set
 
 
@@ -29,5 +29,4 @@ def main(settings: RandomSettings, *, like: Path, mask: Path) -> None:
     else:
         neurons = random_set(len(example), example.widths, seed)
     name = {"set": f"random-{settings.draw}", "rule": "random", "k": provenance["k"], "draw": settings.draw}
-    name["model"] = provenance["model"]
-    write_mask(mask, neurons, provenance["experts"], None, {"spec": settings.spec(), **name})
+    write_mask(mask, neurons, provenance["experts"], None, {"spec": settings.spec(), **name, **of_model(provenance)})

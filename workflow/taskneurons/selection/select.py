@@ -10,7 +10,7 @@ from taskneurons.config.settings import StepSettings, percent_text
 from taskneurons.core.artifacts import read_frame
 from taskneurons.core.errors import UserError
 from taskneurons.core.named import named
-from taskneurons.neurons.mask_file import write_mask
+from taskneurons.neurons.mask_file import of_model, write_mask
 from taskneurons.selection.comparison import Comparison
 
 
@@ -33,17 +33,14 @@ class SelectionSettings(StepSettings):
 
 
 def read_values(paths: list[Path], kind: str, tasks: list[str]) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """The files of all tasks by task, and the provenance of the last; all must be of one model."""
-    found, models = {}, set()
+    """The files of all tasks by task, and the provenance of the last."""
+    found = {}
     provenance: dict[str, Any] = {}
     for path in paths:
         frame, provenance = read_frame(path, kind)
         found[provenance["task"]] = frame
-        models.add(provenance["model"])
     if missing := [task for task in tasks if task not in found]:
         raise UserError(f"no file of {kind} is of the task {missing[0]!r}")
-    if len(models) > 1:
-        raise UserError(f"the {kind} are of different models ({', '.join(sorted(models))}): score all on one")
     return found, provenance
 
 
@@ -53,7 +50,7 @@ def compared_values(
     """The values that the rule looks at, (n_tasks, n_neurons), and the provenance of the scores.
 
     Raises:
-        UserError: a task's file is missing, or they are of different models.
+        UserError: a task's file is missing.
     """
     tasks = list(settings.families)
     frames, provenance = read_values(scores, "scores", tasks)
@@ -61,11 +58,7 @@ def compared_values(
     if column == "attribution":
         column = "score"
     else:
-        frames, others = read_values(activations, "activations", tasks)
-        if others["model"] != provenance["model"]:
-            raise UserError(
-                f"the activations are of model {others['model']}, the scores of {provenance['model']}: make both on one"
-            )
+        frames, _ = read_values(activations, "activations", tasks)
     return np.stack([frames[task][column].to_numpy() for task in tasks]), provenance
 
 
@@ -77,7 +70,7 @@ def main(settings: SelectionSettings, *, scores: list[Path], activations: list[P
         masks: the files to write, one a task and k; a file's folder is its task, its stem its rule and k.
 
     Raises:
-        UserError: a file is missing or of another model, or the masks are not those of the tasks and k.
+        UserError: a task's file is missing, or the masks are not those of the tasks and k.
     """
     values, provenance = compared_values(settings, scores, activations)
     select = named("selection.rules", settings.rule).select
@@ -91,11 +84,11 @@ def main(settings: SelectionSettings, *, scores: list[Path], activations: list[P
     for name_of_file, (task, k) in wanted.items():
         own, widths = tasks.index(task), tuple(provenance["widths"])
         compared = Comparison(values, own, families, widths, settings.scope, settings.core_share)
-        name = {"set": task, "rule": settings.rule, "k": k, "model": provenance["model"]}
+        name = {"set": task, "task": task, "rule": settings.rule, "k": k}
         write_mask(
             files[name_of_file],
             select(compared, k),
             provenance["experts"],
             values[own],
-            {"spec": settings.spec(), **name},
+            {"spec": settings.spec(), **name, **of_model(provenance)},
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from taskneurons.core.artifacts import replacing, write_frame
+from taskneurons.core.content import bytes_hash
 from taskneurons.core.named import named
 from taskneurons.tables.common import TableSettings
 
@@ -17,6 +18,7 @@ def main(settings: TableSettings, *, parquet: Path, csv: Path, **inputs: Path | 
         inputs: the kinds of files that the table's `rows` takes.
     """
     frame = pd.DataFrame(named("tables", settings.table).rows(settings, **inputs))
-    write_frame(parquet, frame, "table", {"spec": settings.spec()})
     with replacing(csv) as partial:
         frame.round(4).to_csv(partial, index=False)
+    provenance = {"spec": settings.spec(), "table": settings.table, "twin": bytes_hash(csv)}
+    write_frame(parquet, frame, "table", provenance)

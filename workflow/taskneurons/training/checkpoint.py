@@ -4,7 +4,6 @@ A checkpoint is one safetensors file with everything that the next step depends 
 the optimiser, the random state, and, as metadata, the record of the training so far and the key of the training.
 """
 
-import json
 import logging
 import shutil
 import time
@@ -13,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from taskneurons.core.artifacts import replacing
+from taskneurons.core.errors import UserError
+from taskneurons.models.tensors_file import read_tensors, write_tensors
 
+KIND = "checkpoint"
 RANDOM = "random"
 STATE = "state."
 SECONDS_BETWEEN = 600.0
@@ -78,9 +77,7 @@ class Checkpoint:
             tensors |= {f"{number}.optimizer.{name}": value for name, value in optimizer.state[parameter].items()}
         tensors |= {f"{number}.best": tensor for number, tensor in enumerate(best)}
         tensors |= {f"{STATE}{name}": tensor for name, tensor in state.items()}
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        with replacing(self.path) as partial:
-            save_file(tensors, partial, {"key": self.key, "record": json.dumps(record)})
+        write_tensors(self.path, tensors, KIND, {"key": self.key, "record": record})
         self.saved = time.monotonic()
 
     def take_up(self, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> Saved | None:
@@ -109,12 +106,11 @@ class Checkpoint:
         if not self.path.is_file():
             return {}, None
         try:
-            with safe_open(self.path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("key") == self.key:
-                    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-                    return tensors, json.loads(metadata["record"])
+            tensors, note = read_tensors(self.path, KIND)
+        except UserError as problem:
+            log.info("no use of the kept state, the training starts anew: %s", problem)
+            return {}, None
+        if note["key"] != self.key:
             log.info("%s belongs to another training: starting anew", self.path)
-        except SafetensorError as problem:
-            log.info("%s cannot be read (%s): starting anew", self.path, problem)
-        return {}, None
+            return {}, None
+        return tensors, note["record"]

@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 
 from taskneurons.config.settings import DeviceSettings, LoopSettings, StepSettings
-from taskneurons.core.artifacts import content_hash, write_frame
+from taskneurons.core.artifacts import write_frame
+from taskneurons.core.content import content_hash
 from taskneurons.data.labels import label_tokens
 from taskneurons.data.task import read_task
 from taskneurons.models.loaded import load_model, save_model
@@ -54,6 +55,7 @@ def main(
         "parent": loaded.identity,
         "data": {task.key: task.data_hash for task in tasks},
         "spec": settings.spec(),
+        "seed": settings.seed,
         "dtype": loaded.compute.dtype_name,
     }
     kept = Checkpoint(checkpoint, content_hash([provenance, validation_pairs]))

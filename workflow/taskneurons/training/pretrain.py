@@ -8,7 +8,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from taskneurons.config.settings import Architecture, DeviceSettings, LoopSettings, StepSettings
-from taskneurons.core.artifacts import content_hash, read_frame, write_frame
+from taskneurons.core.artifacts import read_frame, write_frame
+from taskneurons.core.content import content_hash
 from taskneurons.data.encoding import Pair
 from taskneurons.models.loaded import save_model, start_compute
 from taskneurons.training.checkpoint import Checkpoint
@@ -78,6 +79,7 @@ def main(settings: PretrainSettings, *, text: Path, checkpoint: Path, metrics: P
     provenance = {
         "origin": "pre-trained on the suite's text",
         "spec": settings.spec(),
+        "seed": settings.seed,
         "dtype": compute.dtype_name,
     }
     kept = Checkpoint(checkpoint, content_hash([provenance, documents]))

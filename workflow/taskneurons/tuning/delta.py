@@ -4,7 +4,6 @@ A delta fits the one model that it was trained from, which it knows by its ident
 that were trained one after the other fits the model that carries the first.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,12 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from taskneurons.core.artifacts import METADATA_KEY, replacing
 from taskneurons.core.errors import UserError
 from taskneurons.models.loaded import LoadedModel, weights_hash
+from taskneurons.models.tensors_file import read_tensors, write_tensors
 from taskneurons.neurons.neuron_set import NeuronSet
 from taskneurons.tuning.trained_neurons import TrainedNeurons, entries_put_back, slices_of
 
@@ -62,41 +59,23 @@ def write_delta(path: str | Path, delta: Delta) -> None:
     """Write a delta as safetensors, atomically; the positions of its neurons are the tensor `neurons`."""
     provenance = {
         **delta.provenance,
-        "kind": KIND,
         "base": delta.base,
         "result": delta.result,
         "weights": delta.weights,
         "widths": list(delta.neurons.widths),
     }
     positions = torch.from_numpy(np.flatnonzero(delta.neurons.selected))
-    values = {name: tensor.cpu().contiguous() for name, tensor in delta.values.items()}
-    with replacing(path) as partial:
-        save_file(
-            {**values, NEURONS: positions}, partial, {METADATA_KEY.decode(): json.dumps(provenance, sort_keys=True)}
-        )
+    write_tensors(path, {**delta.values, NEURONS: positions}, KIND, provenance)
 
 
 def read_delta(path: str | Path) -> Delta:
-    """Read a delta.
-
-    Raises:
-        UserError: the file is missing, or is no delta.
-    """
-    if not Path(path).is_file():
-        raise UserError(f"{path} does not exist: run the step that makes it first")
-    try:
-        with safe_open(path, framework="pt") as file:
-            provenance = json.loads((file.metadata() or {}).get(METADATA_KEY.decode(), "{}"))
-            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-    except SafetensorError as problem:
-        raise UserError(f"{path} is not a safetensors file ({problem})") from problem
-    if provenance.get("kind") != KIND:
-        raise UserError(f"{path} holds no delta of this workflow")
+    """Read a delta; raises UserError as `read_tensors` does."""
+    values, provenance = read_tensors(path, KIND)
     widths = tuple(provenance["widths"])
     selected = np.zeros(sum(widths), dtype=bool)
     selected[values.pop(NEURONS).numpy()] = True
     identities = provenance["base"], provenance["result"]
-    return Delta(values, NeuronSet(selected, widths), *identities, provenance["weights"], provenance)
+    return Delta(values, NeuronSet(selected, widths, identities[0]), *identities, provenance["weights"], provenance)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Every set starts from the base model. What is stored is the delta: the trained n
 
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ import numpy as np
 import pandas as pd
 
 from taskneurons.config.settings import DeviceSettings, LoopSettings, StepSettings, percent_text
-from taskneurons.core.artifacts import content_hash, read_frame, read_provenance, write_frame
+from taskneurons.core.artifacts import read_frame, write_frame
+from taskneurons.core.content import content_hash
 from taskneurons.core.errors import UserError
 from taskneurons.data.encoding import Pair
 from taskneurons.data.task import read_task
-from taskneurons.models.loaded import LoadedModel, check_made_on, load_model
+from taskneurons.models.loaded import LoadedModel, load_model
 from taskneurons.neurons.mask_file import read_mask
 from taskneurons.neurons.neuron_set import NeuronSet
 from taskneurons.training.checkpoint import Checkpoint
 from taskneurons.training.loop import train
-from taskneurons.tuning.delta import Delta, trained_delta, write_delta
+from taskneurons.tuning.delta import Delta, read_delta, trained_delta, write_delta
 from taskneurons.tuning.trained_neurons import entries_put_back, trained_neurons
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,39 @@ def delta_name(provenance: dict[str, Any]) -> str:
     return f"random{k}-draw{provenance['draw']}" if provenance["rule"] == "random" else f"{provenance['set']}{k}"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Where a finished training of a set waits for those of the others.
+
+    Attributes:
+        delta, record: its files.
+        key: which training it is: all that decides its result.
+    """
+
+    delta: Path
+    record: Path
+    key: str
+
+    def keep(self, delta: Delta, history: pd.DataFrame) -> None:
+        write_delta(self.delta, delta)
+        write_frame(self.record, history, "training", {"key": self.key})
+
+    def history(self) -> pd.DataFrame | None:
+        """The training's history; None where it was not kept, is of another training, or is damaged."""
+        if not (self.delta.exists() and self.record.exists()):
+            return None
+        try:
+            history, provenance = read_frame(self.record, "training")
+            read_delta(self.delta)
+        except UserError as problem:
+            log.info("no use of what was kept, the set is trained anew: %s", problem)
+            return None
+        if provenance["key"] != self.key:
+            return None
+        log.info("%s: trained in an earlier try", self.record.stem)
+        return history
+
+
 def main(
     settings: TuningSettings,
     *,
@@ -96,34 +131,28 @@ def main(
     histories, finished = [], {}
     for path in masks:
         neurons, mask = read_mask(path)
-        check_made_on(path, mask, loaded)
         name = delta_name(mask)
         if name not in outs or name in finished:
             raise UserError(
                 f"{path} makes the delta {name!r}, which is {'made twice' if name in finished else 'not asked for'}"
             )
         of_set = {key: mask[key] for key in ("set", "rule", "k")}
-        provenance = {**of_set, "spec": settings.spec(), **loaded.provenance_on(task)}
+        provenance = {**of_set, "spec": settings.spec(), **loaded.provenance_on(task), "seed": settings.seed}
         key = content_hash([provenance, np.flatnonzero(neurons.selected).tolist(), watched])
         # A job that was killed finds the sets that it had finished, and the state of the one that it was at.
-        delta_file = checkpoints / f"{name}.delta.safetensors"
-        history_file = checkpoints / f"{name}.parquet"
-        kept = delta_file.exists() and history_file.exists()
-        if kept and read_provenance(history_file, "training")["key"] == key:
-            log.info("%s: trained in an earlier try", name)
-        else:
+        kept = Kept(checkpoints / f"{name}.delta.safetensors", checkpoints / f"{name}.parquet", key)
+        history = kept.history()
+        if history is None:
             checkpoint = Checkpoint(checkpoints / f"{name}.safetensors", key)
             delta, history = tune(loaded, neurons, pairs, watched, settings, provenance, checkpoint)
-            write_delta(delta_file, delta)
             history = history.assign(set=mask["set"], k=mask["k"], neurons=len(neurons))
-            write_frame(history_file, history, "training", {"key": key})
+            kept.keep(delta, history)
             checkpoint.remove()
-        histories.append(read_frame(history_file, "training")[0])
-        finished[name] = delta_file
+        histories.append(history)
+        finished[name] = kept
     if missing := set(outs) - set(finished):
         raise UserError(f"no mask makes the delta {sorted(missing)[0]!r}")
-    for name, delta_file in finished.items():
-        outs[name].parent.mkdir(parents=True, exist_ok=True)
-        delta_file.replace(outs[name])
+    for name, kept in finished.items():
+        write_delta(outs[name], read_delta(kept.delta))
     write_frame(metrics, pd.concat(histories, ignore_index=True), "training", {"spec": settings.spec()})
     shutil.rmtree(checkpoints)
