@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from taskneurons.config.settings import LoopSettings
 from taskneurons.core.artifacts import write_frame
 from taskneurons.models.loaded import Compute, LoadedModel, weights_hash
-from taskneurons.neurons.blocks import blocks
+from taskneurons.neurons.blocks import blocks, know_identities
 from taskneurons.training import loop
 from taskneurons.training.pretrain import build_tokenizer
 
@@ -111,6 +111,7 @@ def loaded_of(family: str) -> LoadedModel:
     """A tiny random model of a family, as a base model with its true identity."""
     model = tiny_model(family)
     provenance = {"identity": weights_hash(model), "state": "base", "model_type": model.config.model_type}
+    know_identities(model, provenance["identity"], None)
     compute = Compute(torch.device("cpu"), torch.float32)
     return LoadedModel(model, build_tokenizer(TEXTS, 300), provenance, compute)
 
@@ -120,7 +121,13 @@ def task_file(path: Path, task: str) -> Path:
     words = ["the cat", "a dog saw the cat .", "yes", "maybe good"]
     frame = pd.DataFrame({"prompt": words, "target": ["yes", "no", "maybe", "good"]})
     frame["references"] = [[target] for target in frame["target"]]
-    provenance = {"task": task, "labels": ["yes", "no", "maybe", "good"], "metric": "accuracy", "closing_words": ""}
+    provenance = {
+        "task": task,
+        "split": "test",
+        "labels": ["yes", "no", "maybe", "good"],
+        "metric": "accuracy",
+        "closing_words": "",
+    }
     write_frame(path, frame, "task data", {**provenance, "tokens": {"prompt": 50, "target": 9}, "data_hash": "words"})
     return path
 

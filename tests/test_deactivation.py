@@ -16,7 +16,7 @@ from taskneurons.deactivation import damage, evaluate
 from taskneurons.deactivation.switch_off import deactivated
 from taskneurons.evaluation.prediction import predict
 from taskneurons.models.loaded import LoadedModel, weights_hash
-from taskneurons.neurons.blocks import widths
+from taskneurons.neurons.blocks import know_identities, widths
 from taskneurons.neurons.mask_file import write_mask
 from taskneurons.neurons.neuron_set import NeuronSet, random_set
 
@@ -129,10 +129,10 @@ def test_damage_against_losses_one_by_one(at_hand, tmp_path):
 def test_masks_that_do_not_fit_are_told(at_hand, tmp_path):
     own, _ = mask_of(at_hand, tmp_path / "own.parquet", 5)
     other, _ = mask_of(at_hand, tmp_path / "other.parquet", 5, model="another")
-    with pytest.raises(UserError, match=r"other\.parquet was made on model another, but this model is .*: score and"):
+    with pytest.raises(UserError, match=r"the neurons were selected on model another, but this model is .*: score and"):
         damage_of(tmp_path, [own, other])
     assert not (tmp_path / "damage.parquet").exists()
-    with pytest.raises(UserError, match=r"other\.parquet was made on model another"):
+    with pytest.raises(UserError, match=r"selected on model another"):
         predictions_of(tmp_path, [other])
     with pytest.raises(UserError, match=r"own\.parquet holds the set 'one', which another mask holds already"):
         predictions_of(tmp_path, [own, own])
@@ -140,9 +140,9 @@ def test_masks_that_do_not_fit_are_told(at_hand, tmp_path):
 
 def test_a_mask_of_the_model_that_this_one_was_trained_from_fits(at_hand, tmp_path):
     path, _ = mask_of(at_hand, tmp_path / "base.parquet", 5, model="the base")
-    with pytest.raises(UserError, match="was made on model the base"):
+    with pytest.raises(UserError, match="selected on model the base"):
         damage_of(tmp_path, [path])
-    at_hand.provenance["parent"] = "the base"
+    know_identities(at_hand.model, at_hand.identity, "the base")
     assert set(damage_of(tmp_path, [path])["rule"]) == {"none", "global"}
 
 

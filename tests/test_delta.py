@@ -101,7 +101,7 @@ def test_files_that_are_no_deltas_are_told(tmp_path):
     with pytest.raises(UserError, match="is not a safetensors file"):
         read_delta(tmp_path / "text.safetensors")
     loaded_of("llama").model.save_pretrained(tmp_path / "model")
-    with pytest.raises(UserError, match="holds no delta"):
+    with pytest.raises(UserError, match="holds 'no artifact of this workflow', where 'delta' is needed"):
         read_delta(tmp_path / "model" / "model.safetensors")
 
 
@@ -189,4 +189,4 @@ def test_masks_and_deltas_that_do_not_match_are_told(base, tmp_path):
     told(masks, ["one10", "random10-draw0"], "makes the delta 'two10', which is not asked for")
     told(masks[:2], SETS, "no mask makes the delta 'two10'")
     told([masks[0], masks[0]], ["one10"], "makes the delta 'one10', which is made twice")
-    told(list(masks_of(base, tmp_path, "another").values()), SETS, "was made on model another, but this model is")
+    told(list(masks_of(base, tmp_path, "another").values()), SETS, "selected on model another, but this model is")

@@ -166,7 +166,8 @@ def deactivation_of_the_base_model(results: Path, out: str) -> tuple[dict, dict]
 def test_a_mask_of_another_model_is_refused(results, project):
     result = run_step(project, *deactivation_of_the_base_model(results, "out.parquet"), TASKNEURONS_WARM="off")
     assert result.returncode == 1
-    assert "was made on model" in result.stderr
+    assert "models/base is not the file that this job needs (model of deactivation.evaluate)" in result.stderr
+    assert "`snakemake -R " in result.stderr
     assert "Traceback" not in result.stderr
     assert not (project / "out.parquet").exists()
 

@@ -127,12 +127,12 @@ def settings_of(rule, **changes):
     return SelectionSettings(**{**given, "scope": "global", "core_share": 100, **changes})
 
 
-def value_files(folder, kind, column, values=VALUES, tasks="abcd", models="mmmm"):
+def value_files(folder, kind, column, values=VALUES, tasks="abcd"):
     """A file of values for each task."""
     paths = []
-    for task, row, model in zip(tasks, values, models, strict=True):
+    for task, row in zip(tasks, values, strict=True):
         paths.append(folder / f"{kind}-{task}.parquet")
-        made = {"task": task, "model": model, "widths": [5, 5], "experts": [None, None]}
+        made = {"task": task, "model": "m", "widths": [5, 5], "experts": [None, None]}
         write_frame(paths[-1], neuron_index((5, 5)).assign(**{column: row}), kind, made)
     return paths
 
@@ -183,9 +183,4 @@ def test_values_that_do_not_fit_together_are_told(tmp_path):
         main(settings, scores=scores, activations=activations, masks=masks[1:])
     told(scores[:3], activations, "no file of scores is of the task 'd'")
     told(scores, [], "no file of activations is of the task 'a'")
-    (tmp_path / "other").mkdir()
-    mixed = value_files(tmp_path / "other", "scores", "score", models="mmnm")
-    told(mixed, activations, r"the scores are of different models \(m, n\): score all on one")
-    others = value_files(tmp_path / "other", "activations", "weight-activation", models="nnnn")
-    told(scores, others, "the activations are of model n, the scores of m")
     told(activations, activations, "holds 'activations', where 'scores' is needed")

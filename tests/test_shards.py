@@ -30,7 +30,13 @@ def data(tmp_path, loaded: LoadedModel, monkeypatch):
     words = ["the cat", "a dog saw the cat .", "yes", "maybe good", "bad", "review : great", "the dog sat on the mat ."]
     frame = pd.DataFrame({"prompt": words, "target": ["yes", "no", "maybe", "good", "bad", "yes", "no"]})
     frame["references"] = [[target] for target in frame["target"]]
-    made = {"task": "words", "labels": [], "metric": "rougeL", "tokens": {"prompt": 50, "target": 9}}
+    made = {
+        "task": "words",
+        "split": "attribution",
+        "labels": [],
+        "metric": "rougeL",
+        "tokens": {"prompt": 50, "target": 9},
+    }
     write_frame(tmp_path / "data.parquet", frame, "task data", {**made, "closing_words": "", "data_hash": "words"})
     return tmp_path / "data.parquet"
 
@@ -69,23 +75,9 @@ def test_merged_shards_are_one_jobs_scores(data):
         )
     assert pd.read_parquet(whole["scores"])["score"].gt(0).any()
     one, other = (read_provenance(paths["scores"], "scores") for paths in (whole, parts))
-    assert {key: value for key, value in one.items() if key != "spec"} == {
-        key: value for key, value in other.items() if key != "spec"
-    }
-
-
-def test_shards_that_do_not_fit_together_are_told(data):
-    first = shards(data)[0].rename(data.parent / "first.parquet")
-    with pytest.raises(UserError, match=r"was not made as"):
-        merge.merged([first, *shards(data, settings_with(seed=1))[1:]])
-
-
-def test_missing_and_doubled_shards_are_told(data):
-    paths = shards(data)
-    with pytest.raises(UserError, match=r"no file holds shard 1 of words"):
-        merge.merged([paths[0], paths[2]])
-    with pytest.raises(UserError, match=r"holds shard 0, which .* holds already"):
-        merge.merged([paths[0], paths[0]])
+    for provenance in (one, other):
+        del provenance["spec"], provenance["content"]
+    assert one == other
 
 
 def test_more_shards_than_examples_are_told(data):

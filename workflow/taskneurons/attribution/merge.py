@@ -11,7 +11,8 @@ from taskneurons.core.artifacts import read_frame
 
 def merged(paths: list[Path]) -> tuple[Sums, dict[str, Any]]:
     """The sums over all shards, and what all of them say of the model and the data."""
-    sums, provenance = None, {}
+    sums: Sums | None = None
+    provenance: dict[str, Any] = {}
     for path in paths:
         frame, provenance = read_frame(path, "score sums")
         resampled = frame.filter(like="replicate_").to_numpy().T

@@ -176,8 +176,8 @@ def check_inputs(spec: dict[str, Any], files: Files) -> list[dict[str, Any]]:
         if note.get("link") != links[name]:
             raise UserError(
                 f"{path} is not the file that this job needs ({name} of {spec['step']}): it is {described(note)}, and "
-                f"the config asks for {links[name]}. It was made with other settings, belongs elsewhere, or is damaged: "
-                f"{HINT.format(path)}"
+                f"the config asks for the link {links[name]}. It was made with other settings, belongs elsewhere, or "
+                f"is damaged: {HINT.format(path)}"
             )
         notes[path] = note
     _check_made_of_the_same(notes)
@@ -192,8 +192,8 @@ def _check_made_of_the_same(notes: dict[str, dict[str, Any]]) -> None:
             known, by = first.setdefault(link, (identity, path))
             if known != identity:
                 raise UserError(
-                    f"{path} was made of a model or data with the content {identity}, and {by} says {known}: both are of "
-                    f"the same settings, but not of the same making. {HINT.format(path)}"
+                    f"{path} was made of a model or data with the content {identity}, and {by} says {known}: both are "
+                    f"of the same settings, but not of the same making. {HINT.format(path)}"
                 )
 
 

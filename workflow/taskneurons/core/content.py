@@ -32,7 +32,7 @@ def content_hash(content: Any) -> str:
 
 
 def table_hash(table: pa.Table) -> str:
-    """A hash of a table's column names, types and values, however its memory is laid out; metadata counts for nothing."""
+    """A hash of a table's column names, types and values, however its memory is laid out; its metadata do not count."""
     digest = short_hash()
     for name, column in zip(table.column_names, table.columns, strict=True):
         digest.update(f"{name}\0".encode())

@@ -54,9 +54,8 @@ def read_tensors(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
     except (SafetensorError, OSError, ValueError) as problem:
         raise UserError(f"{path} is not a safetensors file, or a damaged one ({problem})") from problem
     if note.get("kind") != kind:
-        raise UserError(
-            f"{path} holds {note.get('kind') or 'no artifact of this workflow'!r}, where {kind!r} is needed"
-        )
+        held = note.get("kind") or "no artifact of this workflow"
+        raise UserError(f"{path} holds {held!r}, where {kind!r} is needed")
     if not checked_before(path, note["content"]) and _content(tensors, note) != note["content"]:
         raise damaged(path)
     remember_checked(path, note["content"])

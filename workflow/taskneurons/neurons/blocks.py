@@ -14,7 +14,6 @@ from taskneurons.core.errors import UserError
 from taskneurons.neurons.families import Family, family
 from taskneurons.neurons.neuron_set import NeuronSet
 
-
 IDENTITIES = "taskneurons_identities"  # the attribute of a loaded model
 
 
@@ -165,8 +164,8 @@ def flags_of_blocks(model: PreTrainedModel, neurons: NeuronSet) -> list[torch.Te
     known = getattr(model, IDENTITIES, None)
     if known is not None and neurons.model is not None and neurons.model not in known:
         raise UserError(
-            f"the neurons were selected on model {neurons.model}, but this model is {known[0]} (trained from {known[1]}): "
-            "score and select on the same model"
+            f"the neurons were selected on model {neurons.model}, but this model is {known[0]} (trained from "
+            f"{known[1]}): score and select on the same model"
         )
     return list(torch.from_numpy(neurons.selected).split([block.width for block in blocks(model)]))
 

@@ -45,4 +45,4 @@ def read_mask(path: str | Path) -> tuple[NeuronSet, dict[str, Any]]:
     widths = tuple(provenance["widths"])
     selected = np.zeros(sum(widths), dtype=bool)
     selected[neuron_positions(frame, widths, provenance["experts"])] = True
-    return NeuronSet(selected, widths, provenance["model"]), provenance
+    return NeuronSet(selected, widths, provenance.get("model")), provenance

@@ -4,6 +4,7 @@ A checkpoint is one safetensors file with everything that the next step depends 
 the optimiser, the random state, and, as metadata, the record of the training so far and the key of the training.
 """
 
+import json
 import logging
 import shutil
 import time
@@ -77,7 +78,7 @@ class Checkpoint:
             tensors |= {f"{number}.optimizer.{name}": value for name, value in optimizer.state[parameter].items()}
         tensors |= {f"{number}.best": tensor for number, tensor in enumerate(best)}
         tensors |= {f"{STATE}{name}": tensor for name, tensor in state.items()}
-        write_tensors(self.path, tensors, KIND, {"key": self.key, "record": record})
+        write_tensors(self.path, tensors, KIND, {"key": self.key, "record": json.dumps(record)})
         self.saved = time.monotonic()
 
     def take_up(self, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> Saved | None:
@@ -113,4 +114,4 @@ class Checkpoint:
         if note["key"] != self.key:
             log.info("%s belongs to another training: starting anew", self.path)
             return {}, None
-        return tensors, note["record"]
+        return tensors, json.loads(note["record"])
