@@ -128,7 +128,7 @@ def test_damage_against_losses_one_by_one(at_hand, tmp_path):
 
 def test_masks_that_do_not_fit_are_told(at_hand, tmp_path):
     own, _ = mask_of(at_hand, tmp_path / "own.parquet", 5)
-    other, _ = mask_of(at_hand, tmp_path / "other.parquet", 5, model="another")
+    other, _ = mask_of(at_hand, tmp_path / "other.parquet", 5, 1, model="another")
     with pytest.raises(UserError, match=r"the neurons were selected on model another, but this model is .*: score and"):
         damage_of(tmp_path, [own, other])
     assert not (tmp_path / "damage.parquet").exists()
