@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 RUN ?= smollm2-135m
 WEIGHTS := resources/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: setup run test check docs bench weights publish pins
+.PHONY: setup run test check docs reliability bench weights publish pins
 
 # .venv with everything, from the pins.
 setup: $(READY)
@@ -30,6 +30,10 @@ check: $(READY)
 docs: $(READY)
 	PYTHONPATH=workflow $(BIN)/python -m taskneurons.config.reference
 	PYTHONPATH=workflow $(BIN)/python -m taskneurons.report.readme
+
+# What can go wrong, tried: docs/reliability.md. It takes up to 60 core-minutes and goes on where it was ended.
+reliability: $(READY)
+	$(BIN)/python -m reliability
 
 # Times and memory, against the bound and the rivals: benchmarks/results/<name>.json.
 bench: $(READY)

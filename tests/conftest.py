@@ -1,6 +1,5 @@
 """Tiny random models and data for the unit tests."""
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +7,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from reliability.small import ROOT
 from taskneurons.config.settings import LoopSettings
 from taskneurons.core.artifacts import write_frame
 from taskneurons.models.loaded import Compute, LoadedModel, weights_hash
@@ -15,7 +15,6 @@ from taskneurons.neurons.blocks import blocks, know_identities
 from taskneurons.training import loop
 from taskneurons.training.pretrain import build_tokenizer
 
-ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
 torch.set_num_threads(1)  # on tiny models two threads wait for each other longer than they compute
@@ -66,15 +65,6 @@ MIXTURES = {
         },
     ),
 }
-
-
-def project_copy(folder: Path) -> Path:
-    """The folder, with what a run needs of the project in it."""
-    for name in ("workflow", "profiles", "envs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, folder / name)
-    return folder
 
 
 def tiny_model(name: str, vocabulary: int = 300) -> PreTrainedModel:

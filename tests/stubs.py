@@ -2,29 +2,20 @@
 
 import json
 import os
-import shlex
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reliability.small import jobs_in
 from taskneurons.core.chain import MODEL_FILE, TWINS, output_links, text_content, with_note
 from taskneurons.core.content import bytes_hash
 
 
-def jobs(dry_run: str) -> Iterator[tuple[dict, dict]]:
-    """The spec and the files of every job of a dry-run that prints shell commands."""
-    for line in dry_run.splitlines():
-        if "$TASKNEURONS_RUNNER" in line:
-            words = shlex.split(line.partition(": ")[2])
-            yield tuple(json.loads(Path(word[1:]).read_text() if word[0] == "@" else word) for word in words[2:4])
-
-
 def outputs(dry_run: str) -> dict[str, str]:
     """Path → link of all outputs of a dry-run's jobs."""
-    found = {path: link for spec, files in jobs(dry_run) for path, link in output_links(spec, files).items()}
+    found = {path: link for spec, files in jobs_in(dry_run) for path, link in output_links(spec, files).items()}
     return {path: link for path, link in found.items() if "/checkpoints/" not in path}
 
 

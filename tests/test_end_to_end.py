@@ -10,57 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
-from conftest import ROOT, project_copy
+from conftest import ROOT
+from reliability.small import project_copy, small_config
 from taskneurons.core.artifacts import read_frame, read_provenance
 from taskneurons.models.loaded import read_model_provenance
 from taskneurons.neurons.mask_file import read_mask
 from taskneurons.report.contents import TABLES
-
-TASKS = ("film_reviews", "dish_reviews", "cafe_facts")
-
-
-def small_config() -> dict:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["run"] = "small"
-    config["compute"] |= {"training_threads": 1}
-    config["tasks"] = {key: config["tasks"][key] for key in TASKS}
-    pretrain = config["model"]["source"]["pretrain"]
-    pretrain["documents_per_task"] = 20
-    pretrain["vocabulary"] = 400
-    pretrain["architecture"] |= {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
-    pretrain["training"]["epochs"] = 1
-    config["training"] |= {"epochs": 1, "seeds": [1]}
-    config["data"]["sizes"] = {"train": 40, "attribution": 6, "validation": 4, "test": 8}
-    config["data"]["tokens"] = {"prompt": 128, "target": 6}
-    config["attribution"] |= {"bootstrap": 5, "shards": 2}
-    config["stability"] = {"sizes": [1, 3], "repeats": 2, "enough": 80}
-    config["damage"] = {
-        "rules": {
-            "global": [10, 30],
-            "contrastive": [10],
-            "weight-activation": [10],
-            "shared-core": [30],
-            "random": [10],
-        },
-        "examples": 4,
-        "scored": {"contrastive": [10]},
-        "scored_examples": 3,
-    }
-    config["faithfulness"] |= {"tasks": ["film_reviews"], "examples": 2, "neurons": 10, "layers": 2, "steps": 2}
-    config["selection"]["random_draws"] = 2
-    tuning = config["neuron_tuning"]
-    tuning |= {"random_draws": 1, "cross_training": True}
-    tuning["proportions"] = {"tasks": ["cafe_facts"], "percents": [10, 100], "seeds": [0]}
-    tuning["training"] |= {"seeds": [0], "epochs": 2, "validation": 2, "patience": 1}
-    config["evaluation"]["cross_task_examples"] = 5
-    config["tables"]["bootstrap"] = 20
-    config["overlap"] = {
-        "proportions": [10, 100],
-        "groups": {"CLS-GEN": {"train": ["film_reviews"], "test": ["cafe_facts"]}},
-    }
-    return config
 
 
 def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess:

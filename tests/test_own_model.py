@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import SHARED, project_copy
+from conftest import SHARED
+from reliability.small import project_copy
 
 CONFIG = """
 run: mine

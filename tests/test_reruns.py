@@ -16,7 +16,8 @@ import yaml
 
 import forked_snakemake
 import stubs
-from conftest import ROOT, project_copy
+from conftest import ROOT
+from reliability.small import project_copy
 from taskneurons.config import reference
 
 FORKS = forked_snakemake.pool(4)  # `--touch` mostly sleeps
