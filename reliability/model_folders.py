@@ -59,7 +59,9 @@ def model_folder(folder: Path, family: str = "llama", **settings: Any) -> Path:
     return folder
 
 
-def gguf_file(path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], Any] = lambda keys, weights: 0) -> Path:
+def gguf_file(
+    path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], Any] = lambda keys, weights: 0
+) -> Path:
     """The tiny Llama as a GGUF file in float32.
 
     Args:
@@ -274,7 +276,9 @@ CASES = [
         "harmless",
         in_json("generation_config.json", min_new_tokens=9, repetition_penalty=3.0),
     ),
-    Case("sampling settings that contradict", "harmless", in_json("generation_config.json", temperature=0.1, top_p=0.5)),
+    Case(
+        "sampling settings that contradict", "harmless", in_json("generation_config.json", temperature=0.1, top_p=0.5)
+    ),
     Case("pickled weights beside", "harmless", lambda folder: (folder / "pytorch_model.bin").write_bytes(b"pickle")),
     Case("code of its own", "harmless", in_json("config.json", auto_map={"AutoModelForCausalLM": "code.Model"})),
     Case("lacks FFN weights", "refused", without("mlp.up_proj", "mlp.down_proj")),
@@ -300,7 +304,9 @@ CASES = [
         "refused",
         in_weights(lambda weights: weights.update({"model.layers.0.self_attn.q_proj.weight": torch.ones(8, 16)})),
     ),
-    Case("an FFN matrix of another shape", "refused", in_weights(lambda weights: weights.update({UP: torch.ones(9, 9)}))),
+    Case(
+        "an FFN matrix of another shape", "refused", in_weights(lambda weights: weights.update({UP: torch.ones(9, 9)}))
+    ),
     Case("not a number", "refused", value_of(UP, float("nan"))),
     Case("infinite", "refused", value_of("model.norm.weight", float("inf"))),
     Case("no weights", "refused", removed(WEIGHTS)),
@@ -310,10 +316,16 @@ CASES = [
     Case("weights cut off in the header", "refused", in_bytes(WEIGHTS, lambda content: content[:200])),
     Case("a damaged header", "refused", in_bytes(WEIGHTS, lambda content: content[:9] + b"\xff" * 9 + content[18:])),
     Case("a header of absurd length", "refused", in_bytes(WEIGHTS, lambda content: b"\xff" * 8 + content[8:])),
-    Case("an index of absent files", "refused", sharded(lambda folder, index: index.update(more="model-3.safetensors"))),
+    Case(
+        "an index of absent files", "refused", sharded(lambda folder, index: index.update(more="model-3.safetensors"))
+    ),
     Case("an index without tensors", "refused", sharded(lambda folder, index: index.clear())),
     Case("an index that is no JSON", "refused", lambda folder: (sharded()(folder), (folder / INDEX).write_text("{"))),
-    Case("an index beside other weights", "refused", lambda folder: (sharded()(folder), tiny("llama").save_pretrained(folder))),
+    Case(
+        "an index beside other weights",
+        "refused",
+        lambda folder: (sharded()(folder), tiny("llama").save_pretrained(folder)),
+    ),
     Case("a file that lacks tensors", "refused", in_shard(1, lambda weights: weights.pop(sorted(weights)[0]))),
     Case("a tensor in two files", "refused", sharded(twice)),
     Case("quantised", "refused", in_json("config.json", quantization_config={"quant_method": "gptq", "bits": 4})),
@@ -325,7 +337,9 @@ CASES = [
     Case("no config.json", "refused", removed("config.json")),
     Case("config.json of zero bytes", "refused", in_bytes("config.json", lambda content: b"")),
     Case("config.json is cut off", "refused", in_bytes("config.json", lambda content: content[:50])),
-    Case("config.json is UTF-16", "refused", in_bytes("config.json", lambda content: content.decode().encode("utf-16"))),
+    Case(
+        "config.json is UTF-16", "refused", in_bytes("config.json", lambda content: content.decode().encode("utf-16"))
+    ),
     Case("config.json is a list", "refused", in_bytes("config.json", lambda content: b"[1]")),
     Case("no model_type", "refused", in_json("config.json", model_type=None)),
     Case("an unknown family", "refused", in_json("config.json", model_type="rwkv")),
@@ -335,7 +349,9 @@ CASES = [
     Case("no tokenizer.json", "refused", removed("tokenizer.json")),
     Case("tokenizer.json is cut off", "refused", in_bytes("tokenizer.json", lambda content: content[:500])),
     Case("tokenizer.json of something else", "refused", in_bytes("tokenizer.json", lambda content: b'{"a": 1}')),
-    Case("tokenizer_config.json is cut off", "refused", in_bytes("tokenizer_config.json", lambda content: content[:30])),
+    Case(
+        "tokenizer_config.json is cut off", "refused", in_bytes("tokenizer_config.json", lambda content: content[:30])
+    ),
     Case("a tokenizer larger than the embedding", "refused", larger_tokenizer),
     Case("no end of text", "refused", in_json("tokenizer_config.json", eos_token=None)),
     Case("an end of text of no row", "refused", in_json("tokenizer_config.json", eos_token="<none>")),
@@ -357,11 +373,28 @@ CASES = [
     Case("GGUF: only the magic", "refused", in_bytes("", lambda content: content[:4]), "gguf"),
     Case("GGUF: cut off in the header", "refused", in_bytes("", lambda content: content[:900]), "gguf"),
     Case("GGUF: cut off in the data", "refused", in_bytes("", lambda content: content[:-700]), "gguf"),
-    Case("GGUF: absurd counts", "refused", in_bytes("", lambda content: content[:8] + b"\xff" * 16 + content[24:]), "gguf"),
-    Case("GGUF: no context length", "refused", _in_gguf(lambda keys, weights: keys.pop("llama.context_length")), "gguf"),
+    Case(
+        "GGUF: absurd counts",
+        "refused",
+        in_bytes("", lambda content: content[:8] + b"\xff" * 16 + content[24:]),
+        "gguf",
+    ),
+    Case(
+        "GGUF: no context length", "refused", _in_gguf(lambda keys, weights: keys.pop("llama.context_length")), "gguf"
+    ),
     Case("GGUF: no heads", "refused", _in_gguf(lambda keys, weights: keys.pop("llama.attention.head_count")), "gguf"),
-    Case("GGUF: no key heads", "refused", _in_gguf(lambda keys, weights: keys.pop("llama.attention.head_count_kv")), "gguf"),
-    Case("GGUF: scaled", "refused", _in_gguf(lambda keys, weights: keys.update({"llama.rope.scaling.type": "yarn"})), "gguf"),
+    Case(
+        "GGUF: no key heads",
+        "refused",
+        _in_gguf(lambda keys, weights: keys.pop("llama.attention.head_count_kv")),
+        "gguf",
+    ),
+    Case(
+        "GGUF: scaled",
+        "refused",
+        _in_gguf(lambda keys, weights: keys.update({"llama.rope.scaling.type": "yarn"})),
+        "gguf",
+    ),
     Case(
         "GGUF: scaled by a tensor",
         "refused",
@@ -369,9 +402,21 @@ CASES = [
         "gguf",
     ),
     Case("GGUF: no tokenizer", "refused", _in_gguf(lambda keys, weights: keys.pop("tokenizer.ggml.tokens")), "gguf"),
-    Case("GGUF: lacks an FFN matrix", "refused", _in_gguf(lambda keys, weights: weights.pop("blk.1.ffn_up.weight")), "gguf"),
-    Case("GGUF: lacks a query matrix", "refused", _in_gguf(lambda keys, weights: weights.pop("blk.1.attn_q.weight")), "gguf"),
-    Case("GGUF: lacks a layer", "refused", _in_gguf(lambda keys, weights: keys.update({"llama.block_count": 3})), "gguf"),
+    Case(
+        "GGUF: lacks an FFN matrix",
+        "refused",
+        _in_gguf(lambda keys, weights: weights.pop("blk.1.ffn_up.weight")),
+        "gguf",
+    ),
+    Case(
+        "GGUF: lacks a query matrix",
+        "refused",
+        _in_gguf(lambda keys, weights: weights.pop("blk.1.attn_q.weight")),
+        "gguf",
+    ),
+    Case(
+        "GGUF: lacks a layer", "refused", _in_gguf(lambda keys, weights: keys.update({"llama.block_count": 3})), "gguf"
+    ),
     Case("GGUF: not a number", "refused", _in_gguf(_not_a_number), "gguf"),
     Case("GGUF: a context below the budgets", "refused", lambda file: None, "gguf", (120, 8)),
 ]
@@ -379,10 +424,7 @@ CASES = [
 
 def made(case: Case, folder: Path) -> Path:
     """Make a case's model folder or file in an empty folder."""
-    if case.start == "gguf":
-        place = gguf_file(folder / "model.gguf")
-    else:
-        place = model_folder(folder / "model", case.start)
+    place = gguf_file(folder / "model.gguf") if case.start == "gguf" else model_folder(folder / "model", case.start)
     case.change(place)
     return place
 
@@ -395,7 +437,9 @@ def config_of(case: Case, place: Path) -> dict[str, Any]:
         "model": {"name": "m", "source": source},
         "data": {"tokens": {"prompt": case.tokens[0], "target": case.tokens[1]}},
         "neuron_tuning": None,
-        "tasks": {"news": {"family": "f", "source": {"suite": "town_news"}, "prompt": "{report} :", "target": "summary"}},
+        "tasks": {
+            "news": {"family": "f", "source": {"suite": "town_news"}, "prompt": "{report} :", "target": "summary"}
+        },
     }
 
 

@@ -244,32 +244,43 @@ def _problems(config: Config, tasks: dict[str, RunTask], keys: list[str]) -> Ite
 
 
 def _check_model(config: Config, tasks: dict[str, RunTask]) -> None:
-    source = config.model.source
-    if source.pretrain is not None:
-        name, longest = "llama", source.pretrain.architecture.max_position_embeddings
-        where = "model: source: pretrain: architecture: max_position_embeddings"
-    elif source.path is not None:
-        where = f"config.json of model: source: path: {source.path}"
-        try:
-            found = check_folder(Path(source.path))
-        except UserError as problem:
-            raise UserError(f"config: model: source: path: {problem}") from problem
-        name, longest = found["model_type"], longest_text(found)
-    elif source.gguf is not None:
-        where = f"context length of the GGUF file {source.gguf}"
-        name, longest = check_gguf(Path(source.gguf))
-    else:  # the import step looks at what the hub gives
-        if Path(str(source.hub)).exists():
-            raise UserError(
-                f"config: model: source: hub: {source.hub} is a local folder or file here, which would be read in place of "
-                f"the hub's: give it as path: {source.hub}, or run from another folder"
-            )
+    try:
+        found = _model_at_hand(config.model.source)
+    except OSError as problem:  # no right to read it, a name that is too long
+        raise UserError(f"config: model: source: cannot be read: {problem}") from problem
+    if found is None:
         return
+    name, longest, where = found
     if family(name).experts and config.neuron_tuning is not None:
         raise UserError(
             f"config: neuron_tuning: is not available for mixtures of experts ({name}): set neuron_tuning: null"
         )
     _check_budgets(tasks, longest, where)
+
+
+def _model_at_hand(source: ModelSource) -> tuple[str, int | None, str] | None:
+    """The family, the most tokens that the model reads and where that is said; None of the hub's model.
+
+    Raises:
+        UserError: the model's files are not whole, or do not fit together.
+    """
+    if source.pretrain is not None:
+        where = "model: source: pretrain: architecture: max_position_embeddings"
+        return "llama", source.pretrain.architecture.max_position_embeddings, where
+    if source.path is not None:
+        try:
+            found = check_folder(Path(source.path))
+        except UserError as problem:
+            raise UserError(f"config: model: source: path: {problem}") from problem
+        return found["model_type"], longest_text(found), f"config.json of model: source: path: {source.path}"
+    if source.gguf is not None:
+        return *check_gguf(Path(source.gguf)), f"context length of the GGUF file {source.gguf}"
+    if Path(str(source.hub)).exists():
+        raise UserError(
+            f"config: model: source: hub: {source.hub} is a local folder or file here, which would be read in place of "
+            f"the hub's: give it as path: {source.hub}, or run from another folder"
+        )
+    return None  # the import looks at what the hub gives
 
 
 def _check_budgets(tasks: dict[str, RunTask], longest: int | None, where: str) -> None:
@@ -280,8 +291,10 @@ def _check_budgets(tasks: dict[str, RunTask], longest: int | None, where: str) -
         key = max(over, key=lambda key: over[key])
         budget = tasks[key].tokens
         raise UserError(
-            f"config: data: tokens: a prompt of {budget.prompt} tokens, a target of {budget.target} and the end of text are "
-            f"{over[key]}, more than the {longest} that the model reads ({where}), for {', '.join(over)}: lower the budgets"
+            f"config: data: tokens: a prompt of {budget.prompt} tokens, a target of {budget.target} and the end of "
+            "text are "
+            f"{over[key]}, more than the {longest} that the model reads ({where}), for {', '.join(over)}: lower the "
+            "budgets"
         )
 
 

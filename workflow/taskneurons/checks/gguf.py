@@ -19,7 +19,7 @@ VERSIONS = (2, 3)
 NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
 
-# Values in a block, and its bytes, by the number of a tensor's type; of types that are not here, the size is not checked.
+# Values in a block, and its bytes, by the number of a tensor's type; the size of other types is not checked.
 BLOCKS = {
     **{0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 40)},
     **{10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292)},
@@ -75,7 +75,8 @@ def check_gguf(path: Path) -> tuple[str, int | None]:
     scaling = header.values.get(f"{architecture}.rope.scaling.type", "none")
     if scaling != "none" or set(SCALED_POSITIONS) & set(header.tensors):
         raise UserError(
-            f"the GGUF file {path} scales its rotary positions, which transformers does not read from GGUF: take the model "
+            f"the GGUF file {path} scales its rotary positions, which transformers does not read from GGUF: take the "
+            "model "
             "as a folder or from the hub"
         )
     _check_data(path, header)
@@ -90,7 +91,9 @@ def check_gguf(path: Path) -> tuple[str, int | None]:
     for layer in range(layers):
         for matrix in of_layer:  # a mixture's are ffn_down_exps, or ffn_down.<expert> in old files
             if not {(str(layer), matrix), (str(layer), f"{matrix}_exps")} & present:
-                raise UserError(f"the GGUF file {path} lacks the weights blk.{layer}.{matrix}: fetch or convert it anew")
+                raise UserError(
+                    f"the GGUF file {path} lacks the weights blk.{layer}.{matrix}: fetch or convert it anew"
+                )
     embedding = header.tensors.get("token_embd.weight")
     if embedding is None:
         raise UserError(f"the GGUF file {path} lacks the embedding, token_embd.weight: fetch or convert it anew")

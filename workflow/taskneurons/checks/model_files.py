@@ -88,7 +88,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     family(config["model_type"])
     if config.get("quantization_config") is not None:
         raise UserError(
-            f"{folder} holds quantised weights (quantization_config in config.json), which cannot be trained or scored: "
+            f"{folder} holds quantised weights (quantization_config in config.json), which cannot be trained or "
+            "scored: "
             "take the original weights, or a GGUF copy, which is dequantised"
         )
     if config.get("transformers_weights") is not None or (folder / "adapter_config.json").exists():
@@ -110,7 +111,8 @@ def weight_shapes(folder: Path) -> Shapes:
         others = set(_weight_map(folder).values()) - {SINGLE} if (folder / INDEX).is_file() else set()
         if others:
             raise UserError(
-                f"{folder} holds {SINGLE} and {INDEX}, which names other files ({', '.join(sorted(others)[:3])}): which are "
+                f"{folder} holds {SINGLE} and {INDEX}, which names other files ({', '.join(sorted(others)[:3])}): "
+                "which are "
                 "the weights? Take the wrong ones away"
             )
     elif (folder / INDEX).is_file():
@@ -119,7 +121,8 @@ def weight_shapes(folder: Path) -> Shapes:
         pickled = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth"))
         found = f"only pickled ones ({', '.join(pickled[:3])}), which are not read" if pickled else "none"
         raise UserError(
-            f"{folder} holds no weights as safetensors ({SINGLE}, or {INDEX} and its files): {found}; save the model with "
+            f"{folder} holds no weights as safetensors ({SINGLE}, or {INDEX} and its files): {found}; save the model "
+            "with "
             "save_pretrained of a recent transformers"
         )
     shapes: Shapes = {}
@@ -133,7 +136,8 @@ def weight_shapes(folder: Path) -> Shapes:
         lost = [tensor for tensor, name in _weight_map(folder).items() if of_file.get(tensor) != name]
         if lost:
             raise UserError(
-                f"{folder}: {INDEX} names files that lack what they should hold: {listed(lost)}; fetch or save the folder "
+                f"{folder}: {INDEX} names files that lack what they should hold: {listed(lost)}; fetch or save the "
+                "folder "
                 "anew"
             )
     return shapes
@@ -173,7 +177,8 @@ def _check_sizes(folder: Path, config: dict[str, Any], where: Family, shapes: Sh
     found = {int(name.split(".")[len(below.split("."))]) for name in plain if _is_of_layer(name, below)}
     if found != set(range(layers)):
         raise UserError(
-            f"{folder}: {names.layers[0]} is {layers} in config.json, and the weights have {len(found)} layers of the family "
+            f"{folder}: {names.layers[0]} is {layers} in config.json, and the weights have {len(found)} layers of the "
+            "family "
             f"{config['model_type']}: fetch or save the folder anew"
         )
     hidden = _size(folder, config, names.hidden)
@@ -196,9 +201,7 @@ def _check_sizes(folder: Path, config: dict[str, Any], where: Family, shapes: Sh
         raise UserError(f"{folder}: the weights lack the embedding ({names.embedding}.weight): fetch or save them anew")
     vocabulary = _size(folder, config, ("vocab_size",))
     if vocabulary is not None and embedding[0] != vocabulary:
-        raise UserError(
-            f"{folder}: the embedding has {embedding[0]} rows, config.json says {vocabulary} (vocab_size)"
-        )
+        raise UserError(f"{folder}: the embedding has {embedding[0]} rows, config.json says {vocabulary} (vocab_size)")
     return embedding[0]
 
 
@@ -222,7 +225,8 @@ def _lost_matrices(
         expected = expected[::-1] if where.transposed else expected
         if len(shape) != 2 or any(size not in (None, has) for size, has in zip(expected, shape, strict=True)):
             raise UserError(
-                f"{folder}: {name} has the shape {shape}, by config.json it would be {expected}: weights and config.json "
+                f"{folder}: {name} has the shape {shape}, by config.json it would be {expected}: weights and "
+                "config.json "
                 "belong to different models"
             )
     return lost
@@ -244,7 +248,7 @@ def _lost_experts(config: dict[str, Any], where: Family, layer: str, shapes: Sha
 
 
 def _size(folder: Path, config: dict[str, Any], keys: tuple[str, ...]) -> int | None:
-    """The first of some keys of config.json that is there; raises a UserError where it is no whole number above zero."""
+    """The first of some keys of config.json that is there; a UserError where it is no whole number above zero."""
     for key in keys:
         value = config.get(key)
         if value is not None:
@@ -259,7 +263,8 @@ def _check_tokenizer(folder: Path, rows: int | None) -> None:
     if not file.is_file():
         if not any((folder / name).is_file() for name in TOKENIZERS):
             raise UserError(
-                f"{folder} holds no tokenizer (tokenizer.json, tokenizer.model, or vocab.json and merges.txt): copy the "
+                f"{folder} holds no tokenizer (tokenizer.json, tokenizer.model, or vocab.json and merges.txt): copy "
+                "the "
                 "files of the model's tokenizer there"
             )
         if (folder / "vocab.json").is_file() and not (folder / "merges.txt").is_file():
@@ -276,7 +281,8 @@ def _check_tokenizer(folder: Path, rows: int | None) -> None:
     token, last = max(vocabulary.items(), key=lambda entry: (entry[0] not in UNREAD_TOKENS, entry[1]))
     if rows is not None and last >= rows:
         raise UserError(
-            f"{folder}: the tokenizer is larger than the embedding: {token!r} has the id {last}, and there are {rows} rows; "
+            f"{folder}: the tokenizer is larger than the embedding: {token!r} has the id {last}, and there are {rows} "
+            "rows; "
             "the two belong to different models, or the embedding was not resized"
         )
     _check_end(folder)

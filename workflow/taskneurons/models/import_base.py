@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from tokenizers import Tokenizer
@@ -42,6 +42,11 @@ def _reading(what: str, advice: str) -> Iterator[None]:
         raise UserError(f"{what} cannot be read: {problem or type(problem).__name__}; {advice}") from problem
 
 
+def _model_and_report(name: str, **options: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """A model, and transformers' report of the weights that it found and those that it did not."""
+    return cast(Any, AutoModelForCausalLM).from_pretrained(name, output_loading_info=True, **options)
+
+
 def from_gguf(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A GGUF file's model, dequantised to float32, and its tokenizer.
 
@@ -51,15 +56,14 @@ def from_gguf(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if not file.is_file():
         raise UserError(f"the GGUF file {file} does not exist")
     where: dict[str, Any] = {
-        "pretrained_model_name_or_path": str(file.parent),
         "gguf_file": file.name,
         "local_files_only": True,
         "trust_remote_code": False,
     }
     what = f"the GGUF file {file}"
     with _reading(what, "fetch or convert it anew"):
-        read, report = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32, output_loading_info=True)
-        tokenizer = AutoTokenizer.from_pretrained(**where)
+        read, report = _model_and_report(str(file.parent), **where, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(str(file.parent), **where)
     check_weights(what, read, report)
     check_tokenizer(what, read, tokenizer)
     settings = read.config.to_dict()
@@ -91,7 +95,8 @@ def from_folder_or_hub(
         options["revision"] = revision
     what = f"the model {name}{f' at {revision}' if revision else ''}"
     advice = (
-        "check the name, the network and the login that it may need (only safetensors weights are read), or give a local "
+        "check the name, the network and the login that it may need (only safetensors weights are read), or give a "
+        "local "
         "folder"
         if revision
         else "fetch or save the folder anew (only safetensors weights are read)"
@@ -101,13 +106,14 @@ def from_folder_or_hub(
         family(config.model_type)
         if getattr(config, "quantization_config", None) is not None:
             raise UserError(f"{what} has quantised weights, which cannot be trained or scored: take the original ones")
-        config.dtype = None  # else "auto" means what config.json says, and weights that are stored otherwise are rounded
-        model, report = AutoModelForCausalLM.from_pretrained(
+        config.dtype = (
+            None  # else "auto" means what config.json says, and weights that are stored otherwise are rounded
+        )
+        model, report = _model_and_report(
             name,
             config=config,
             dtype="auto",
             use_safetensors=True,
-            output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are told below, by name
             **options,
         )
@@ -148,7 +154,8 @@ def check_tokenizer(what: str, model: PreTrainedModel, tokenizer: PreTrainedToke
     """Raise a UserError unless a tokenizer has words, an end-of-text token, and no more than the model's embedding."""
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # what transformers makes of no files
         raise UserError(
-            f"the tokenizer of {what} has no words ({len(tokenizer)} special tokens): its files are missing or damaged; "
+            f"the tokenizer of {what} has no words ({len(tokenizer)} special tokens): its files are missing or "
+            "damaged; "
             "copy tokenizer.json, or tokenizer.model, or vocab.json and merges.txt to the model's other files"
         )
     if tokenizer.eos_token_id is None:
@@ -156,13 +163,14 @@ def check_tokenizer(what: str, model: PreTrainedModel, tokenizer: PreTrainedToke
             f"the tokenizer of {what} has no end-of-text token, which ends every target: set eos_token in its "
             "tokenizer_config.json"
         )
-    rows = len(model.get_input_embeddings().weight)
+    rows = cast(torch.Tensor, model.get_input_embeddings().weight).shape[0]
     used = {tokenizer.eos_token, tokenizer.bos_token}
     words = {token: id for token, id in tokenizer.get_vocab().items() if token in used or token not in UNREAD_TOKENS}
     last = max(words, key=lambda token: words[token])
     if words[last] >= rows:
         raise UserError(
-            f"the tokenizer of {what} is larger than the embedding: {last!r} has the id {words[last]}, and there are {rows} "
+            f"the tokenizer of {what} is larger than the embedding: {last!r} has the id {words[last]}, and there are "
+            f"{rows} "
             "rows; the two belong to different models, or the embedding was not resized"
         )
 
@@ -170,14 +178,15 @@ def check_tokenizer(what: str, model: PreTrainedModel, tokenizer: PreTrainedToke
 def _check_same_tokens(file: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raise a UserError where transformers cuts words otherwise than the tokenizer.json that lies beside the weights.
 
-    It makes some tokenizers anew by the class that tokenizer_config.json names, which may be another one's. The sample's
-    first word is not looked at: a space before it is a matter of the config.
+    It makes some tokenizers anew by the class that tokenizer_config.json names, which may be another one's. The
+    sample's first word is not looked at: a space before it is a matter of the config.
     """
     ours = tokenizer(SAMPLE, add_special_tokens=False)["input_ids"]
     stored = Tokenizer.from_file(str(file)).encode(SAMPLE, add_special_tokens=False).ids
     if ours[-6:] != stored[-6:]:
         raise UserError(
-            f"transformers reads the tokenizer beside {file} as {type(tokenizer).__name__}, which cuts words otherwise than "
+            f"transformers reads the tokenizer beside {file} as {type(tokenizer).__name__}, which cuts words "
+            "otherwise than "
             "that file says: name the right tokenizer_class in tokenizer_config.json (PreTrainedTokenizerFast takes "
             "tokenizer.json as it is)"
         )

@@ -181,7 +181,7 @@ def load_model(path: str | Path, settings: DeviceSettings) -> LoadedModel:
         hook.skip_keys = [*(model._skip_keys_device_placement or []), "logits_to_keep"]
     else:
         nn.Module.to(model, compute.device)
-    # The token budgets of every step that encodes examples are held against it; a tokenizer's own value may be anything.
+    # What encodes examples holds the token budgets against it; a tokenizer's own value may be anything.
     longest = longest_text(model.config.to_dict()) or VERY_LARGE_INTEGER
     tokenizer = AutoTokenizer.from_pretrained(path, model_max_length=longest, **local)
     if tokenizer.eos_token_id is None:

@@ -62,8 +62,8 @@ FAMILIES = {
     "qwen3_moe": _MIXTURE,
 }
 
-# Special tokens that a whole tokenizer may have behind the model's embedding, for no text holds them: Gemma 3's image, and
-# what transformers adds to byte-level vocabularies that end a text otherwise (as a GGUF file's of Llama 3).
+# Special tokens that a whole tokenizer may have behind the model's embedding, for no text holds them: Gemma 3's image,
+# and what transformers adds to byte-level vocabularies that end a text otherwise (as a GGUF file's of Llama 3).
 UNREAD_TOKENS = {"<image_soft_token>", "<|endoftext|>"}
 
 
@@ -91,6 +91,9 @@ def longest_text(config: Mapping[str, Any]) -> int | None:
     bound = config.get("max_position_embeddings", config.get("n_positions"))
     if not isinstance(bound, int):
         return None
-    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings", bound)
-    return bound if factor is None else max(bound, int(original * factor))
+    scaling = config.get("rope_parameters") or config.get("rope_scaling")
+    factor = scaling.get("factor") if isinstance(scaling, dict) else None
+    original = scaling.get("original_max_position_embeddings", bound) if isinstance(scaling, dict) else bound
+    if not isinstance(factor, int | float) or not isinstance(original, int):
+        return bound
+    return max(bound, int(original * factor))
