@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, SHARED
+from reliability.model_folders import model_folder
 from taskneurons.checks.config import Run, checked_config
 from taskneurons.checks.gguf import gguf_family
 from taskneurons.config.settings import percent_text
@@ -272,7 +273,7 @@ def test_a_percentage_in_file_names(k, text):
 
 def gguf_file(path: Path, *entries: tuple[bytes, int, bytes]) -> Path:
     """A GGUF header with entries of key, type and value."""
-    head = b"GGUF" + bytes(4 + 8) + len(entries).to_bytes(8, "little")
+    head = b"GGUF" + (3).to_bytes(4, "little") + bytes(8) + len(entries).to_bytes(8, "little")
     parts = [len(key).to_bytes(8, "little") + key + kind.to_bytes(4, "little") + value for key, kind, value in entries]
     path.write_bytes(head + b"".join(parts))
     return path
@@ -307,10 +308,10 @@ def test_broken_gguf_files_are_told(tmp_path):
 
 
 def test_mixtures_of_experts_go_without_neuron_tuning(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mixtral"}))
+    folder = model_folder(tmp_path / "mixture", "mixtral")
 
     def mixture(config):
-        config["model"].update(source={"path": str(tmp_path)})
+        config["model"].update(source={"path": str(folder)})
 
     with pytest.raises(
         UserError, match=r"neuron_tuning: is not available for mixtures of experts \(mixtral\): set neuron_tuning: null"

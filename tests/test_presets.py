@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from reliability.model_folders import model_folder
 from reliability.small import project_copy
 
 ALONE = {**os.environ, "TASKNEURONS_WARM": "off"}  # dry-runs start no job
@@ -18,9 +19,8 @@ ALONE = {**os.environ, "TASKNEURONS_WARM": "off"}  # dry-runs start no job
 def test_no_embedded_task_is_in_a_presets_dag(preset, tmp_path):
     project_copy(tmp_path)
     options = ["--configfile", f"workflow/presets/{preset}.yaml"]
-    if preset == "real-smoke":  # its model is a local folder: an empty one of the right family will do for a dry-run
-        (tmp_path / "models" / "stories260K").mkdir(parents=True)
-        (tmp_path / "models" / "stories260K" / "config.json").write_text('{"model_type": "llama"}')
+    if preset == "real-smoke":  # its model is a local folder: any whole one will do for a dry-run
+        model_folder(tmp_path / "models" / "stories260K", max_position_embeddings=512)
     command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run", *options]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ALONE)
     output = result.stdout + result.stderr

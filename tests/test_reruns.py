@@ -17,6 +17,7 @@ import yaml
 import forked_snakemake
 import stubs
 from conftest import ROOT
+from reliability.model_folders import gguf_file, model_folder
 from reliability.small import project_copy
 from taskneurons.config import reference
 
@@ -106,7 +107,7 @@ MATRIX = {
     f"{PRETRAIN}.architecture.intermediate_size": ("embedded", 64, BASE),
     f"{PRETRAIN}.architecture.num_hidden_layers": ("embedded", 2, BASE),
     f"{PRETRAIN}.architecture.num_attention_heads": ("embedded", 2, BASE),
-    f"{PRETRAIN}.architecture.max_position_embeddings": ("embedded", 64, BASE),
+    f"{PRETRAIN}.architecture.max_position_embeddings": ("embedded", 96, BASE),
     f"{PRETRAIN}.training.epochs": ("embedded", 9, BASE),
     f"{PRETRAIN}.training.batch_size": ("embedded", 9, BASE),
     f"{PRETRAIN}.training.learning_rate": ("embedded", 0.5, BASE),
@@ -257,12 +258,8 @@ def starting_configs(folder: Path) -> dict[str, dict]:
         for split in ("train", "validation", "test"):
             (folder / name / f"{split}.csv").write_text("text,label\na,0\n")
     for place in (folder, folder / "other"):
-        (place / "model").mkdir()
-        (place / "model" / "config.json").write_text('{"model_type": "llama"}')
-        key, value = b"general.architecture", b"llama"
-        one_entry, of_text = (1).to_bytes(8, "little"), (8).to_bytes(4, "little")
-        header = b"GGUF" + bytes(12) + one_entry + len(key).to_bytes(8, "little") + key + of_text
-        (place / "model.gguf").write_bytes(header + len(value).to_bytes(8, "little") + value)
+        model_folder(place / "model")
+        gguf_file(place / "model.gguf")
     start = {"embedded": embedded()}
     splits = {"train": "train", "validation": "validation", "test": "test"}
     task = {

@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from taskneurons.checks.gguf import gguf_family
+from taskneurons.checks.gguf import check_gguf
 from taskneurons.checks.messages import mistakes
+from taskneurons.checks.model_files import check_folder
 from taskneurons.config.settings import Config, ModelSource, PreparedTask, ResolvedSource, Sizes, Task, TokenBudget
 from taskneurons.core.errors import UserError
 from taskneurons.core.named import named, names
@@ -19,7 +20,7 @@ from taskneurons.data.files import check_columns, file_columns, local_split, onl
 from taskneurons.data.splits import SOURCE_SPLITS
 from taskneurons.data.suite.generator import SUITE
 from taskneurons.data.templates import needed_columns
-from taskneurons.neurons.families import family
+from taskneurons.neurons.families import family, longest_text
 
 PUBLISHED = Path(__file__).parents[2] / "published" / "deactivation.csv"
 RULES = "selection.rules"
@@ -233,7 +234,7 @@ def _check_data(where: str, data: PreparedTask) -> None:
 def _problems(config: Config, tasks: dict[str, RunTask], keys: list[str]) -> Iterator[str]:
     """What is wrong with the config as a whole, one sentence each; `keys` are those of all tasks, right or wrong."""
     try:
-        _check_model(config)
+        _check_model(config, tasks)
     except UserError as problem:
         yield str(problem)
     yield from _problems_of_names(tasks)
@@ -242,23 +243,58 @@ def _problems(config: Config, tasks: dict[str, RunTask], keys: list[str]) -> Ite
     yield from _problems_of_rules(config)
 
 
-def _check_model(config: Config) -> None:
-    source = config.model.source
-    if source.path is not None:
-        file = Path(source.path) / "config.json"
-        if not file.is_file():
-            raise UserError(
-                f"config: model: source: path: {source.path} holds no config.json "
-                "(a relative path is looked up in the folder of --config data_root=FOLDER, without it from here)"
-            )
-        name = str(json.loads(file.read_text()).get("model_type"))
-    elif source.gguf is not None:
-        name = gguf_family(Path(source.gguf))
-    else:
-        return  # the embedded one is a Llama; on the hub the import step looks before it downloads the weights
+def _check_model(config: Config, tasks: dict[str, RunTask]) -> None:
+    try:
+        found = _model_at_hand(config.model.source)
+    except OSError as problem:  # no right to read it, a name that is too long
+        raise UserError(f"config: model: source: cannot be read: {problem}") from problem
+    if found is None:
+        return
+    name, longest, where = found
     if family(name).experts and config.neuron_tuning is not None:
         raise UserError(
             f"config: neuron_tuning: is not available for mixtures of experts ({name}): set neuron_tuning: null"
+        )
+    _check_budgets(tasks, longest, where)
+
+
+def _model_at_hand(source: ModelSource) -> tuple[str, int | None, str] | None:
+    """The family, the most tokens that the model reads and where that is said; None of the hub's model.
+
+    Raises:
+        UserError: the model's files are not whole, or do not fit together.
+    """
+    if source.pretrain is not None:
+        where = "model: source: pretrain: architecture: max_position_embeddings"
+        return "llama", source.pretrain.architecture.max_position_embeddings, where
+    if source.path is not None:
+        try:
+            found = check_folder(Path(source.path))
+        except UserError as problem:
+            raise UserError(f"config: model: source: path: {problem}") from problem
+        return found["model_type"], longest_text(found), f"config.json of model: source: path: {source.path}"
+    if source.gguf is not None:
+        return *check_gguf(Path(source.gguf)), f"context length of the GGUF file {source.gguf}"
+    if Path(str(source.hub)).exists():
+        raise UserError(
+            f"config: model: source: hub: {source.hub} is a local folder or file here, which would be read in place of "
+            f"the hub's: give it as path: {source.hub}, or run from another folder"
+        )
+    return None  # the import looks at what the hub gives
+
+
+def _check_budgets(tasks: dict[str, RunTask], longest: int | None, where: str) -> None:
+    """Raise a UserError where the examples of some tasks may be longer than the most tokens that the model reads."""
+    needed = {key: task.tokens.prompt + task.tokens.target + 1 for key, task in tasks.items()}  # 1: the end of text
+    over = {key: tokens for key, tokens in needed.items() if longest is not None and tokens > longest}
+    if over:
+        key = max(over, key=lambda key: over[key])
+        budget = tasks[key].tokens
+        raise UserError(
+            f"config: data: tokens: a prompt of {budget.prompt} tokens, a target of {budget.target} and the end of "
+            "text are "
+            f"{over[key]}, more than the {longest} that the model reads ({where}), for {', '.join(over)}: lower the "
+            "budgets"
         )
 
 

@@ -73,7 +73,17 @@ def encode(
 
     A prompt over its budget loses the tokens just before its closing words (the fixed text behind the template's last
     column); a target over its budget loses its end.
+
+    Raises:
+        UserError: the budgets allow more than the model reads (the tokenizer's model_max_length), or the prompt's is
+            too small for the closing words.
     """
+    if budget.prompt + budget.target + 1 > tokenizer.model_max_length:
+        raise UserError(
+            f"data.tokens: a prompt of {budget.prompt} tokens, a target of {budget.target} and the end of text are "
+            "more "
+            f"than the {tokenizer.model_max_length} that the model reads: lower the budgets"
+        )
     ids = prompt_ids(tokenizer, prompt)
     prompt_truncated = len(ids) > budget.prompt
     if prompt_truncated:

@@ -6,6 +6,7 @@ import torch
 
 from taskneurons.data.batches import by_length, in_halves
 from taskneurons.data.encoding import collate, target_logits
+from taskneurons.evaluation.finite import check_finite
 from taskneurons.models.loaded import LoadedModel
 
 
@@ -30,6 +31,7 @@ def label_scores(
     labels: Sequence[list[int]],
     batch_size: int,
     average: str = "sum",
+    task: str = "label scores",
 ) -> torch.Tensor:
     """Log-probability of every label behind every prompt, (n_prompts, n_labels): summed over its tokens, or their mean.
 
@@ -37,6 +39,10 @@ def label_scores(
         prompts: token ids of each prompt.
         labels: token ids of each label word, without an end of text.
         average: "sum" or "mean" over the tokens of a label.
+        task: whose examples they are, for messages.
+
+    Raises:
+        UserError: the model's logits are not finite.
     """
     inputs = shared_inputs(labels)
     rows = [(index, beginning) for index in range(len(prompts)) for beginning in inputs]
@@ -58,6 +64,7 @@ def label_scores(
                 for number, label in enumerate(labels):
                     if beginning[: len(label) - 1] == label[:-1]:
                         scores[index, number] = table[torch.arange(len(label)), torch.tensor(label)].sum()
+    check_finite(scores, task)
     if average == "mean":
         scores /= torch.tensor([len(label) for label in labels])
     return scores

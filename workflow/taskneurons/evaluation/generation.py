@@ -5,17 +5,40 @@ from typing import Any, cast
 
 import torch
 from rouge_score.rouge_scorer import RougeScorer
+from transformers import LogitsProcessor
 
 from taskneurons.data.batches import by_length, in_halves
+from taskneurons.evaluation.finite import check_finite
 from taskneurons.models.loaded import LoadedModel
 
 
+class _FiniteLogits(LogitsProcessor):
+    """Looks at the logits of every next token, and changes none."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        check_finite(scores.amax(dim=-1), self.task)  # NaN where one is; a token may be ruled out by minus infinity
+        return scores
+
+
 @torch.no_grad()
-def generate(loaded: LoadedModel, prompts: Sequence[list[int]], max_new_tokens: int, batch_size: int) -> list[str]:
+def generate(
+    loaded: LoadedModel,
+    prompts: Sequence[list[int]],
+    max_new_tokens: int,
+    batch_size: int,
+    task: str = "generation",
+) -> list[str]:
     """The greedy continuation of every prompt, up to the end of text or `max_new_tokens`.
 
     Args:
         prompts: token ids of each prompt.
+        task: whose examples they are, for messages.
+
+    Raises:
+        UserError: the model's logits are not finite.
     """
     end = loaded.tokenizer.eos_token_id
     texts = [""] * len(prompts)
@@ -41,6 +64,7 @@ def generate(loaded: LoadedModel, prompts: Sequence[list[int]], max_new_tokens: 
                 top_k=None,
                 eos_token_id=end,
                 pad_token_id=end,
+                logits_processor=[_FiniteLogits(task)],
             )
         return output[:, longest:].tolist()
 

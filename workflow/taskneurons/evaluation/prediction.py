@@ -23,12 +23,13 @@ def predict(
     first = slice(len(examples))
     if task.metric == "accuracy":
         labels = label_tokens(loaded.tokenizer, task)
-        best = label_scores(loaded, prompts, labels, settings.batch_size, settings.label_score).argmax(dim=1)
+        scores = label_scores(loaded, prompts, labels, settings.batch_size, settings.label_score, task.key)
+        best = scores.argmax(dim=1)
         predictions = [task.label_words[number] for number in best.tolist()]
         return predictions, [
             float(word == target) for word, target in zip(predictions, task.targets[first], strict=True)
         ]
-    predictions = generate(loaded, prompts, task.budget.target, settings.batch_size)
+    predictions = generate(loaded, prompts, task.budget.target, settings.batch_size, task.key)
     return predictions, [rouge_l(text, known) for text, known in zip(predictions, task.references[first], strict=True)]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 from transformers.utils.logging import disable_progress_bar
 
 from taskneurons.config.settings import DeviceSettings
@@ -20,7 +21,7 @@ from taskneurons.core.errors import UserError
 from taskneurons.data.task import Task
 from taskneurons.models.tensors_file import tensors_hash
 from taskneurons.neurons.blocks import know_identities
-from taskneurons.neurons.families import family
+from taskneurons.neurons.families import family, longest_text
 
 if not sys.stderr.isatty():
     disable_progress_bar()  # transformers' own bars for loading and saving fill a log with control characters
@@ -183,7 +184,8 @@ def load_model(path: str | Path, settings: DeviceSettings) -> LoadedModel:
     compute = start_compute(settings)
     family(provenance["model_type"])
     where = {"device_map": "balanced"} if compute.spread else {}
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=compute.weights, local_files_only=True, **where)
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=compute.weights, use_safetensors=True, **local, **where)
     if any(parameter.is_meta for parameter in model.parameters()):  # where changes would be lost without a word
         raise UserError(
             f"the devices together are too small for {path}: accelerate would keep some of its layers elsewhere, where "
@@ -195,7 +197,9 @@ def load_model(path: str | Path, settings: DeviceSettings) -> LoadedModel:
         hook.skip_keys = [*(model._skip_keys_device_placement or []), "logits_to_keep"]
     else:
         nn.Module.to(model, compute.device)
-    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    # What encodes examples holds the token budgets against it; a tokenizer's own value may be anything.
+    longest = longest_text(model.config.to_dict()) or VERY_LARGE_INTEGER
+    tokenizer = AutoTokenizer.from_pretrained(path, model_max_length=longest, **local)
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer in {path} has no end-of-text token, which ends every target: set one")
     know_identities(model, provenance["identity"], provenance.get("parent"))

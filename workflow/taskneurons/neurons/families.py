@@ -5,7 +5,9 @@ j of the matrix that writes back to the residual stream, the *reader*. This modu
 heavy, so that a configuration can be checked against it at once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from taskneurons.core.errors import UserError
 
@@ -60,6 +62,10 @@ FAMILIES = {
     "qwen3_moe": _MIXTURE,
 }
 
+# Special tokens that a whole tokenizer may have behind the model's embedding, for no text holds them: Gemma 3's image,
+# and what transformers adds to byte-level vocabularies that end a text otherwise (as a GGUF file's of Llama 3).
+UNREAD_TOKENS = {"<image_soft_token>", "<|endoftext|>"}
+
 
 def family(model_type: str) -> Family:
     """The entry of a family, by the `model_type` of its transformers config.
@@ -73,3 +79,21 @@ def family(model_type: str) -> Family:
             "(docs/new-family.md tells how to add one)"
         )
     return FAMILIES[model_type]
+
+
+def longest_text(config: Mapping[str, Any]) -> int | None:
+    """The most tokens that a model reads, by its transformers config; None where it has no bound or does not say.
+
+    Positions without a table (ALiBi: Bloom, some Falcons) have no bound; scaled rotary ones reach beyond the original.
+    """
+    if config.get("model_type") == "bloom" or config.get("alibi"):
+        return None
+    bound = config.get("max_position_embeddings", config.get("n_positions"))
+    if not isinstance(bound, int):
+        return None
+    scaling = config.get("rope_parameters") or config.get("rope_scaling")
+    factor = scaling.get("factor") if isinstance(scaling, dict) else None
+    original = scaling.get("original_max_position_embeddings", bound) if isinstance(scaling, dict) else bound
+    if not isinstance(factor, int | float) or not isinstance(original, int):
+        return bound
+    return max(bound, int(original * factor))
