@@ -18,13 +18,17 @@ def source_files(task, split):
     return list(dict.fromkeys(str(local_split(source.local, source.splits, name)) for name in SOURCE_SPLITS[split]))
 
 
+# Weights, config and tokenizer of a model's folder; a change of its README and the like counts for nothing.
+READ_OF_A_MODEL = (".safetensors", ".json", ".model", ".txt", ".jinja")
+
+
 def base_model_files():
     """The local files that the base model is imported from; none if it comes from the hub."""
     source = CONFIG.model.source
     if source.gguf:
         return [source.gguf]
     if source.path:
-        return sorted(str(file) for file in Path(source.path).iterdir() if file.is_file())
+        return sorted(str(file) for file in Path(source.path).iterdir() if file.suffix in READ_OF_A_MODEL)
     return []
 
 
