@@ -10,6 +10,11 @@ COMPARED_ACTIVATIONS = sorted({named("selection.rules", one).VALUES for one in C
 DRAWS = range(CONFIG.selection.random_draws)
 
 
+def own_file(name):
+    """A file in the project's `workflow` folder, from wherever Snakemake runs."""
+    return os.path.relpath(LIBRARY / name)
+
+
 def source_files(task, split):
     """The local files that a task's split is read from; none for the suite and the hub."""
     source = RUN.tasks[task].data.source

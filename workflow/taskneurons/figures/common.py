@@ -19,6 +19,11 @@ from taskneurons.core.artifacts import replacing
 plt.rcParams.update({"svg.hashsalt": "taskneurons", "svg.fonttype": "none", "font.size": 9, "axes.axisbelow": True})
 
 
+def as_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose texts matplotlib shows as they are: two `$` would begin and end mathematics."""
+    return table.map(lambda value: value.replace("$", r"\$") if isinstance(value, str) else value)
+
+
 def save(figure: Figure, svg: Path, png: Path) -> None:
     """Write a figure as SVG and as PNG, atomically."""
     for path in (svg, png):
