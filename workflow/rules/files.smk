@@ -11,8 +11,8 @@ DRAWS = range(CONFIG.selection.random_draws)
 
 
 def own_file(name):
-    """A file in the project's `workflow` folder, from wherever Snakemake runs."""
-    return os.path.relpath(LIBRARY / name)
+    """A file in the project's `workflow` folder, by the shortest way from where Snakemake runs."""
+    return os.path.relpath((LIBRARY / name).resolve())
 
 
 def source_files(task, split):
