@@ -26,9 +26,9 @@ from taskneurons.core.errors import UserError
 ROOT = Path(__file__).parents[1]
 PRESETS = ROOT / "workflow" / "presets"
 
-Config_ = dict[str, Any]  # as a YAML reader gives it
+Given = dict[str, Any]  # as a YAML reader gives it
 Place = tuple[Any, ...]  # the keys and list positions from the config's top
-Mutation = tuple[str, Config_, list[Place]]  # what was done, the config, the places that a message may name
+Mutation = tuple[str, Given, list[Place]]  # what was done, the config, the places that a message may name
 
 REFUSED, HARMLESS, UNCLEAR, TRACEBACK, WRONG = (
     *("refused clearly", "harmless", "refused unclearly", "traceback", "silently wrong"),
@@ -52,7 +52,7 @@ KEYS = [
 ]
 
 
-def starts(folder: Path) -> dict[str, Config_]:
+def starts(folder: Path) -> dict[str, Given]:
     """Right configs: the embedded default, as it is and with all keys given, the presets, and ten lines.
 
     Args:
@@ -79,7 +79,7 @@ def _merged(config: Any, others: Any) -> Any:
     return {**config, **{key: _merged(config.get(key), value) for key, value in others.items()}}
 
 
-def _ten_lines(folder: Path) -> Config_:
+def _ten_lines(folder: Path) -> Given:
     for name in ("reviews", "dialogues"):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for split in ("train", "validation", "test"):
@@ -121,23 +121,23 @@ def at(config: Any, where: Place) -> Any:
     return config
 
 
-def _place(rng: random.Random, config: Config_, wanted: Callable[[Any], bool] = lambda value: True) -> Place:
+def _place(rng: random.Random, config: Given, wanted: Callable[[Any], bool] = lambda value: True) -> Place:
     return rng.choice([where for where in places(config) if wanted(at(config, where))])
 
 
-def _replace(rng: random.Random, config: Config_) -> tuple[str, list[Place]]:
+def _replace(rng: random.Random, config: Given) -> tuple[str, list[Place]]:
     where = _place(rng, config)
     at(config, where[:-1])[where[-1]] = value = copy.deepcopy(rng.choice(VALUES))
     return f"{shown(where)} is {_brief(value)}", [where]
 
 
-def _delete(rng: random.Random, config: Config_) -> tuple[str, list[Place]]:
+def _delete(rng: random.Random, config: Given) -> tuple[str, list[Place]]:
     where = _place(rng, config)
     del at(config, where[:-1])[where[-1]]
     return f"{shown(where)} is deleted", [where]
 
 
-def _add(rng: random.Random, config: Config_) -> tuple[str, list[Place]]:
+def _add(rng: random.Random, config: Given) -> tuple[str, list[Place]]:
     section = rng.choice([(), *(where for where in places(config) if isinstance(at(config, where), dict))])
     key, value = rng.choice(KEYS), copy.deepcopy(rng.choice(VALUES))
     at(config, section)[key] = value
@@ -145,7 +145,7 @@ def _add(rng: random.Random, config: Config_) -> tuple[str, list[Place]]:
     return f"{shown(where)} ({type(key).__name__}) is added as {_brief(value)}", [where]
 
 
-def _repeat(rng: random.Random, config: Config_) -> tuple[str, list[Place]]:
+def _repeat(rng: random.Random, config: Given) -> tuple[str, list[Place]]:
     where = _place(rng, config, lambda value: isinstance(value, dict | list) and len(value) > 0)
     value = at(config, where)
     if isinstance(value, list):
@@ -156,7 +156,7 @@ def _repeat(rng: random.Random, config: Config_) -> tuple[str, list[Place]]:
     return f"{shown((*where, key))} is there as {key}2 too", [(*where, key), (*where, f"{key}2")]
 
 
-def _swap(rng: random.Random, config: Config_) -> tuple[str, list[Place]]:
+def _swap(rng: random.Random, config: Given) -> tuple[str, list[Place]]:
     leaves = [where for where in places(config) if not isinstance(at(config, where), dict | list)]
     one, other = rng.sample(leaves, 2)
     values = at(config, one), at(config, other)
@@ -164,7 +164,7 @@ def _swap(rng: random.Random, config: Config_) -> tuple[str, list[Place]]:
     return f"{shown(one)} and {shown(other)} are swapped", [one, other]
 
 
-def _misspell(rng: random.Random, config: Config_) -> tuple[str, list[Place]]:
+def _misspell(rng: random.Random, config: Given) -> tuple[str, list[Place]]:
     where = rng.choice([where for where in places(config) if isinstance(where[-1], str)])
     *above, key = where
     position = rng.randrange(len(key) + 1)
@@ -211,7 +211,7 @@ def says_the_same(given: Any, typed: Any) -> bool:
     return given is None if typed is None else isinstance(given, str) and given == typed
 
 
-def _difference(given: Config_, run: Run) -> str | None:
+def _difference(given: Given, run: Run) -> str | None:
     """How an accepted config differs from what was given, or from itself when it is read again."""
     typed = run.config.model_dump()
     if isinstance(given["tasks"], str):  # a file of tasks
@@ -241,7 +241,7 @@ def names_a_place(message: str, wheres: list[Place]) -> bool:
     return False
 
 
-def outcome(config: Config_, wheres: list[Place]) -> tuple[str, str]:
+def outcome(config: Given, wheres: list[Place]) -> tuple[str, str]:
     """What becomes of a config, and what is said of it."""
     before = copy.deepcopy(config)
     try:
