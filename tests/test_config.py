@@ -2,6 +2,7 @@
 
 import copy
 import json
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, SHARED
+from reliability.configs import HARMLESS, REFUSED, try_all
 from reliability.model_folders import model_folder
 from taskneurons.checks.config import Run, checked_config
 from taskneurons.checks.gguf import gguf_family
@@ -99,7 +101,11 @@ def test_the_default_is_right():
             lambda c: c["tasks"]["film_reviews"].update(labels={"negative": False, "positive": "positive"}),
             r"labels: negative: False is not a text \(YAML reads yes, no, .* in quotes\)",
         ),
-        (lambda c: c["training"].update(learning_rate=float("nan")), r"config: holds \.nan or \.inf"),
+        (
+            lambda c: c["training"].update(learning_rate=float("nan")),
+            r"config: training: learning_rate: nan is no finite number",
+        ),
+        (lambda c: c["training"].update(epochs="inf"), r"config: training: epochs: 'inf' is not a whole number"),
         (
             lambda c: c["model"]["source"]["pretrain"]["architecture"].update(num_attention_heads=7),
             r"architecture: hidden_size \d+ is not a multiple of twice num_attention_heads \(7\)",
@@ -111,6 +117,93 @@ def test_the_default_is_right():
             r"source: give exactly one of pretrain .*, hub with revision, path, or gguf; it has path, pretrain\.",
         ),
         (lambda c: c.update(selection=None), r"config: selection: is empty: give a value, or leave the key out"),
+        (lambda c: c.update(model=None), r"config: model: is empty: give a value$"),
+        (lambda c: c["tasks"]["film_reviews"].update(family=None), r"film_reviews: family: is empty: give a value$"),
+        (
+            lambda c: c.update(neuron_tuning=False),
+            r"config: neuron_tuning: False is not a mapping .*: write null to do",
+        ),
+        (
+            lambda c: c["compute"].update(device="mps"),
+            r"compute: device: 'mps' does not fit: write auto, cpu, cuda, cuda:0 \(or another number\), or spread$",
+        ),
+        (lambda c: c["compute"].update(device="cuda:٣"), r"compute: device: 'cuda:٣' does not fit"),
+        (
+            lambda c: c["compute"].update(tuning_threads=1_000_000),
+            r"tuning_threads: 1000000 is greater than the maximum of 1024",
+        ),
+        (lambda c: c["training"].update(seeds=[2**32]), r"seeds\[0\]: is too large: at most 4294967295"),
+        (lambda c: c.update(seed=10**5000), r"config: seed: is too large a number: it has 16610 bits"),
+        (
+            lambda c: c["attribution"].update(shards=101),
+            r"attribution: shards: 101 is more than the 100 attribution ex",
+        ),
+        (lambda c: c["data"]["sizes"].update(attribution=1), r"attribution: 1 is less than the minimum of 2"),
+        (lambda c: c.update(run="tiny\n"), r"config: run: 'tiny\\n' does not fit: take letters, digits, _, \. and -, "),
+        (lambda c: c.update(run=".."), r"config: run: '\.\.' does not fit"),
+        (lambda c: c.update(run="x" * 101), r"config: run: 'x+' is too long: at most 100 characters"),
+        (
+            lambda c: c["tasks"].update({"film\n": c["tasks"]["film_reviews"]}),
+            r"config: tasks: 'film\\n': 'film\\n' does not fit: take lower-case letters, digits and _",
+        ),
+        (lambda c: c["damage"]["rules"].update({"global\n": [3]}), r"damage: rules: 'global\\n': .* does not fit"),
+        (
+            lambda c: c["tasks"].update(top10={**c["tasks"]["film_reviews"], "name": "Top"}),
+            r"config: tasks: top10: a task may not be called so: the workflow calls the best neurons at some k so",
+        ),
+        (lambda c: c["selection"].update(k=1e-13), r"selection: k: 1e-13 has more than the 12 digits .* round it"),
+        (
+            lambda c: c["neuron_tuning"]["proportions"].update(percents=[10, 10 + 1e-13]),
+            r"proportions: percents\[1\]: 10\.0000000000001 has more than the 12 digits behind the point",
+        ),
+        (lambda c: c["model"].update(name="a\0b"), r"model: name: holds the control character '\\x00': leave it out"),
+        (lambda c: c["model"].update(name="a\nb"), r"model: name: holds the control character '\\n': leave it out"),
+        (lambda c: c["model"].update(name=" "), r"model: name: is nothing but white space"),
+        (lambda c: c["model"].update(name=3), r"model: name: 3 is not a text: write it in quotes"),
+        (lambda c: c["model"].update(name="\ud800"), r"model: name: '\\ud800' holds half a character"),
+        (lambda c: c["tasks"]["film_reviews"].update(name="_film"), r"name: '_film' begins with _, which figures'"),
+        (lambda c: c["tasks"]["film_reviews"].update(family="a "), r"family: 'a ' begins or ends in white space"),
+        (lambda c: c["tasks"]["film_reviews"].update(prompt="a\0{review}"), r"prompt: holds the control character"),
+        (lambda c: c["tasks"]["film_reviews"].update(prompt="Film:"), r"prompt: 'Film:' names no column, so that all"),
+        *(
+            (lambda c, it=it: c["tasks"]["film_reviews"].update(prompt=f"{it} :"), r"in braces stands a column's name")
+            for it in ("{}", "{0}", "{review!r}", "{review:d}", "{review:{label}}", "{review.text}", "{review[0]}")
+        ),
+        (
+            lambda c: c["tasks"]["film_reviews"].update(labels={"negative": "  ", "positive": "good"}),
+            r"film_reviews: labels: negative: is nothing but white space",
+        ),
+        (
+            lambda c: c["tasks"]["film_reviews"].update(labels={"negative": "so so", "positive": "so  so"}),
+            r"labels: two labels have the same word, or words that differ in white space alone",
+        ),
+        *(
+            (lambda c, it=it: c.update(data_root=it), rf"config: data_root: .*{said}")
+            for it, said in (
+                *(("a{b}", r"\{ in a path is taken for a pattern: rename"), ("a[1]", r"\[ in a path is taken")),
+                *(("<results>", "<results> in a path is taken"), ("a\0", "holds the control character")),
+                *(("x" * 241, "too long for a file's name"), ("x/" * 501, "too long for a path: at most 1000")),
+            )
+        ),
+        (
+            lambda c: c.update(run=date(2020, 1, 1)),
+            r"config: run: datetime\.date\(2020, 1, 1\) is a date to YAML: write",
+        ),
+        (lambda c: c["training"].update(seeds={1}), r"config: training: seeds: \{1\} is a set to YAML: write a list"),
+        (lambda c: c.update(run=b"tiny"), r"config: run: b'tiny' is binary to YAML: write it in quotes"),
+        (
+            lambda c: c["tasks"].update({date(2020, 1, 1): 1}),
+            r"tasks: 2020-01-01: this key is a date to YAML: write it",
+        ),
+        (
+            lambda c: c["tasks"]["film_reviews"].update(labels={True: "a", False: "b"}),
+            r"labels: True: this key is true or false to YAML: write it in quotes",
+        ),
+        (
+            lambda c: c["tasks"]["film_reviews"].update(labels={1: "a", "1": "b", 2: "c"}),
+            r"labels: 1: is there twice, as a number and as a text",
+        ),
+        (lambda c: c["tasks"].update(source=dict(c["tasks"]["film_reviews"], nam="x")), r"source: nam: .* mean name\?"),
         (lambda c: c["training"].update(seeds=[0, 0]), r"config: training: seeds: 0 is there twice"),
         (lambda c: c["stability"].update(sizes=[3, 6, 3]), r"config: stability: sizes: 3 is there twice"),
         (
@@ -132,7 +225,7 @@ def test_the_default_is_right():
         ),
         (
             lambda c: c["tasks"].update(base=c["tasks"]["film_reviews"]),
-            r"config: tasks: base: a task may not be called so: the workflow uses base, ",
+            r"config: tasks: base: a task may not be called so: the workflow calls the base model so; take another",
         ),
         (
             lambda c: c["tasks"]["film_reviews"].update(prompt="{text} :"),
@@ -234,6 +327,75 @@ def test_numbers_may_be_written_as_texts():
     """YAML reads 1e-4 as a text, and --config gives every number within a mapping as one."""
     run = check(lambda c: c["training"].update(learning_rate="1e-4", epochs="3"))
     assert (run.config.training.learning_rate, run.config.training.epochs) == (1e-4, 3)
+
+
+def test_whole_numbers_are_typed_as_such():
+    """So that no spec holds 2.0 where range() and torch take 2 alone."""
+    run = check(lambda c: (c["training"].update(epochs=2.0, batch_size="3.0"), c.update(seed=1.0)))
+    given = run.config.training.epochs, run.config.training.batch_size, run.config.seed
+    assert given == (2, 3, 1) and all(type(value) is int for value in given)
+
+
+def test_what_texts_and_paths_may_hold(tmp_path):
+    folder = write_splits(tmp_path / "-a $b 'c\" ; é # %s & ~")
+    name = "a $x_1$ {b} <i> 'c\" 日本"
+    run = check(lambda c: (c["tasks"].update(mine=local_task(folder, name=name)), c["model"].update(name=name)))
+    assert run.tasks["mine"].shown["name"] == run.config.model.name == name
+    assert run.tasks["mine"].data.source.local == str(folder)
+    check(lambda c: c["tasks"]["film_reviews"].update(prompt="\tFilm:\n{review}\nOpinion:"))
+    check(lambda c: c["tasks"]["film_reviews"]["source"].update(hub=None))
+
+
+def test_files_that_no_setting_names_have_plain_names_too(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    (tmp_path / "model" / "{x}.txt").touch()
+    with pytest.raises(
+        UserError, match=r"config: model: source: path: .*\{x\}\.txt': \{ in a path is taken for a patt"
+    ):
+        check(lambda c: c["model"].update(source={"path": str(tmp_path / "model")}))
+    folder = write_splits(tmp_path / "data", "csv")
+    for split in ("train", "validation"):
+        (folder / f"{split}.csv").unlink()
+    (folder / "test.csv").rename(folder / "all{x}.csv")
+    with pytest.raises(UserError, match=r"config: tasks: mine: source: local: path: .*all\{x\}\.csv': \{ in a path"):
+        check(lambda c: c["tasks"].update(mine=local_task(folder)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: {b: c", r"is no YAML: .* line 1, column 9"),
+        ("a: é".encode("latin-1"), r"is not in UTF-8 \(byte 3\): save it in that encoding"),
+        ("a: b".encode("utf-16"), r"is not in UTF-8 \(byte 0\)"),
+        (b"- a", r"holds \['a'\], not a mapping of keys to tasks"),
+        (b"", r"holds None, not a mapping"),
+        (b"a: \x01", r"is no YAML: "),
+        (b"a: 2020-13-45", r"is no YAML: "),
+        (b"a: &a [*a]", r"config: tasks: is nested too deeply, or holds itself"),
+    ],
+)
+def test_a_wrong_file_of_tasks_is_told(content, message, tmp_path):
+    (tmp_path / "tasks.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        check(lambda c: c.update(tasks=str(tmp_path / "tasks.yaml")))
+
+
+def test_anchors_and_merge_keys_of_a_file_of_tasks(tmp_path):
+    (tmp_path / "tasks.yaml").write_text(
+        "one: &one {family: f, source: {suite: film_reviews}, prompt: '{review} :', target: label}\n"
+        "other: {<<: *one, prompt: 'Film: {review} :'}\n"
+    )
+    run = checked_config({**MINIMAL, "tasks": str(tmp_path / "tasks.yaml")}, ROOT)
+    assert [task.data.prompt for task in run.tasks.values()] == ["{review} :", "Film: {review} :"]
+
+
+def test_mutated_configs(tmp_path):
+    """Refused with a message that names the place, or taken as they say; `make reliability` tries more."""
+    results = try_all(60, 22, tmp_path)
+    assert {one["outcome"] for one in results} == {REFUSED, HARMLESS}, [
+        one for one in results if one["outcome"] not in (REFUSED, HARMLESS)
+    ]
 
 
 def test_what_is_left_to_the_defaults():

@@ -1,5 +1,7 @@
 """Figures of small tables made by hand: what is drawn is what the table holds."""
 
+from xml.etree import ElementTree
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -236,3 +238,19 @@ def test_the_step_draws_the_same_files_from_the_same_tables(tmp_path):
     for text in ("neuron tuning, classification", "neurons trained", "-60"):
         assert f">{text}<" in written[0][0].decode().replace("−", "-")
     assert not plt.get_fignums()
+
+
+def test_names_are_shown_as_they_are(tmp_path):
+    """`$` begins no mathematics, `<` no element."""
+    names = ["a $x_1$ b", r"c \$ d$", "e <i> & 'f\" é"]
+    cells = [{"task": own, "other_task": other, "value": 1.0} for own in names for other in names]
+    write_frame(tmp_path / "jaccard.parquet", pd.DataFrame(cells), "table", {})
+    svg = tmp_path / "jaccard.svg"
+    main(
+        FigureSettings(figure="jaccard"),
+        tables=[tmp_path / "jaccard.parquet"],
+        svg=svg,
+        png=tmp_path / "jaccard.png",
+    )
+    texts = ["".join(element.itertext()) for element in ElementTree.parse(svg).iter() if element.tag.endswith("text")]
+    assert [texts.count(name) for name in names] == [2, 2, 2]

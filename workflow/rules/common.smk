@@ -32,6 +32,7 @@ os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(256 * 2**20))
 from taskneurons.core import warm
 from taskneurons.core import chain as links  # "chain" is a name that Snakemake itself uses here
 from taskneurons.checks.config import checked_config, data_of, needed_sizes, some_tasks
+from taskneurons.checks.model_files import files_of_a_model
 from taskneurons.config import settings as types
 from taskneurons.config.settings import percent_text
 from taskneurons.core.code_identity import code_identity

@@ -10,6 +10,11 @@ COMPARED_ACTIVATIONS = sorted({named("selection.rules", one).VALUES for one in C
 DRAWS = range(CONFIG.selection.random_draws)
 
 
+def own_file(name):
+    """A file in the project's `workflow` folder, by the shortest way from where Snakemake runs."""
+    return os.path.relpath((LIBRARY / name).resolve())
+
+
 def source_files(task, split):
     """The local files that a task's split is read from; none for the suite and the hub."""
     source = RUN.tasks[task].data.source
@@ -18,17 +23,13 @@ def source_files(task, split):
     return list(dict.fromkeys(str(local_split(source.local, source.splits, name)) for name in SOURCE_SPLITS[split]))
 
 
-# Weights, config and tokenizer of a model's folder; a change of its README and the like counts for nothing.
-READ_OF_A_MODEL = (".safetensors", ".json", ".model", ".txt", ".jinja")
-
-
 def base_model_files():
     """The local files that the base model is imported from; none if it comes from the hub."""
     source = CONFIG.model.source
     if source.gguf:
         return [source.gguf]
     if source.path:
-        return sorted(str(file) for file in Path(source.path).iterdir() if file.suffix in READ_OF_A_MODEL)
+        return list(map(str, files_of_a_model(Path(source.path))))
     return []
 
 

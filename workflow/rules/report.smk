@@ -3,8 +3,8 @@ rule report:
     input:
         tables=[table(one.name) for one in shown(CONFIG)],
         figures=[f"<results>/figures/{one.name}.svg" for one in shown(CONFIG) if one.figure],
-        captions=[f"workflow/report/{one.name}.rst" for one in shown(CONFIG)],
-        template="workflow/report/report.html.j2",
+        captions=[own_file(f"report/{one.name}.rst") for one in shown(CONFIG)],
+        template=own_file("report/report.html.j2"),
     output:
         page="<results>/report.html",
     log:

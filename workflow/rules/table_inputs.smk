@@ -43,7 +43,7 @@ def table_inputs(table):
     if "proportion_predictions" in found:
         found["base_predictions"] = [f"<results>/predictions/base/{task}.parquet" for task in PROPORTION_TASKS]
     if table.published:
-        found["published"] = f"workflow/published/{table.published}.csv"
+        found["published"] = own_file(f"published/{table.published}.csv")
     return found
 
 

@@ -1,19 +1,30 @@
 """Reading and checking a run's config, before any work starts: all mistakes at once."""
 
 import csv
-import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from taskneurons.checks.gguf import check_gguf
-from taskneurons.checks.messages import mistakes
-from taskneurons.checks.model_files import check_folder
-from taskneurons.config.settings import Config, ModelSource, PreparedTask, ResolvedSource, Sizes, Task, TokenBudget
+from taskneurons.checks.messages import Place, mistakes
+from taskneurons.checks.model_files import check_folder, files_of_a_model
+from taskneurons.checks.plain import plain, task_file
+from taskneurons.config.settings import (
+    Config,
+    ModelSource,
+    PreparedTask,
+    ResolvedSource,
+    Sizes,
+    Task,
+    TokenBudget,
+    brief,
+    path_text,
+    percent_text,
+)
 from taskneurons.core.errors import UserError
 from taskneurons.core.named import named, names
 from taskneurons.data.files import check_columns, file_columns, local_split, only_file
@@ -24,7 +35,14 @@ from taskneurons.neurons.families import family, longest_text
 
 PUBLISHED = Path(__file__).parents[2] / "published" / "deactivation.csv"
 RULES = "selection.rules"
-RESERVED = ("base", "multitask", "none", "random")  # names of models and conditions, which no task may have
+# What no task may be called → what the workflow calls so, among models, folders and conditions.
+RESERVED = {
+    r"base": "the base model",
+    r"multitask.*": "the fine-tuned models",
+    r"none": "a model with all its neurons",
+    r"random": "the random sets that serve all tasks",
+    r"top[0-9]+": "the best neurons at some k",
+}
 
 
 @dataclass(frozen=True)
@@ -68,9 +86,12 @@ def checked_config(config: dict[str, Any], root: Path) -> Run:
     Raises:
         UserError: all things found wrong, a line each.
     """
-    given = _as_json(config, root)
+    told: dict[Place, str] = {}
+    given = plain(config, told)
+    if isinstance(given.get("tasks"), str):
+        given["tasks"] = plain(task_file(given["tasks"], root), told, ("tasks",))
     keys = list(given["tasks"]) if isinstance(given.get("tasks"), dict) else []
-    read, wrong = _read(given)
+    read, wrong = _read(given, told)
     if read is None:
         raise UserError("\n".join(wrong))
     read = _resolved_model(read)
@@ -93,27 +114,15 @@ def checked_config(config: dict[str, Any], root: Path) -> Run:
     return Run(read, tasks, warnings)
 
 
-def _as_json(config: dict[str, Any], root: Path) -> dict[str, Any]:
-    """A deep copy with the task file read in; YAML's integer keys become strings, as JSON has them."""
-    try:
-        config = json.loads(json.dumps(config, allow_nan=False))
-    except ValueError as problem:
-        raise UserError(f"config: holds .nan or .inf, which no setting takes ({problem})") from problem
-    if isinstance(config.get("tasks"), str):
-        name = config["tasks"]
-        found = [path for path in (Path(name), root / name) if path.is_file()]
-        if not found:
-            raise UserError(f"config: tasks: the file {name} does not exist")
-        config["tasks"] = json.loads(json.dumps(yaml.safe_load(found[0].read_text())))
-    return config
-
-
-def _read(given: dict[str, Any]) -> tuple[Config | None, list[str]]:
+def _read(given: dict[str, Any], told: dict[Place, str]) -> tuple[Config | None, list[str]]:
     """The typed config, without the entries that are wrong, and what is wrong; None where too little is left.
 
     Entries that are wrong fall back on their defaults, so that the other checks can look at the rest.
+
+    Args:
+        told: what was found wrong before, and has been taken out.
     """
-    found: dict[tuple[str | int, ...], str] = {}
+    found = dict(told)
     while True:
         try:
             return Config.model_validate(given), list(found.values())
@@ -165,12 +174,19 @@ def _resolved_model(config: Config) -> Config:
 
 def _resolved_task(key: str, task: Task, config: Config) -> RunTask:
     where = f"config: tasks: {key}"
-    if key in RESERVED or key.startswith("multitask"):
-        raise UserError(f"{where}: a task may not be called so: the workflow uses {', '.join(RESERVED)} itself")
+    for pattern, what in RESERVED.items():
+        if re.fullmatch(pattern, key):
+            raise UserError(f"{where}: a task may not be called so: the workflow calls {what} so; take another key")
     metric = task.metric or ("accuracy" if task.labels else "rougeL")
     source = resolved_source(where, task, config.data_root)
     data = PreparedTask(source=source, prompt=task.prompt, target=task.target, metric=metric, labels=task.labels)
-    _check_data(where, data)
+    try:
+        _check_data(where, data)
+    except UserError as problem:
+        if source.local is None or (Path(source.local).is_absolute() and config.data_root is None):
+            raise
+        root = "not given" if config.data_root is None else brief(config.data_root)
+        raise UserError(f"{problem} (data_root is {root})") from problem
     shown = {
         "name": task.name or key,
         "family": task.family,
@@ -236,9 +252,12 @@ def _problems(config: Config, tasks: dict[str, RunTask], keys: list[str]) -> Ite
     try:
         _check_model(config, tasks)
     except UserError as problem:
-        yield str(problem)
+        where = "weights" if config.weights is not None else "model: source"
+        yield str(problem) if str(problem).startswith("config: ") else f"config: {where}: {problem}"
     yield from _problems_of_names(tasks)
     yield from _problems_of_choices(config, keys)
+    yield from _problems_of_files(config, tasks)
+    yield from _problems_of_sizes(config, tasks)
     yield from _problems_of_trainings(config, tasks)
     yield from _problems_of_rules(config)
 
@@ -327,6 +346,32 @@ def _problems_of_choices(config: Config, keys: list[str]) -> Iterator[str]:
             yield f"config: {where}: there is no task {', '.join(map(repr, absent))}; there are {', '.join(keys)}"
 
 
+def _problems_of_files(config: Config, tasks: dict[str, RunTask]) -> Iterator[str]:
+    """Files that become inputs of rules without being named in the config: their names must be plain texts too."""
+    found: dict[str, list[Path]] = {}
+    if config.model.source.path is not None and Path(config.model.source.path).is_dir():
+        found["model: source: path"] = files_of_a_model(Path(config.model.source.path))
+    for key, task in tasks.items():
+        source = task.data.source
+        if source.local is not None and source.splits is None:
+            found[f"tasks: {key}: source: local: path"] = [local_split(source.local, None, "train")]
+    for where, files in found.items():
+        for file in files:
+            try:
+                path_text(str(file))
+            except ValueError as problem:
+                yield f"config: {where}: {problem}"
+
+
+def _problems_of_sizes(config: Config, tasks: dict[str, RunTask]) -> Iterator[str]:
+    shards = config.attribution.shards
+    if few := [key for key, task in tasks.items() if shards > task.sizes.attribution]:
+        yield (
+            f"config: attribution: shards: {shards} is more than the {tasks[few[0]].sizes.attribution} attribution "
+            f"examples of {', '.join(few)} (data.sizes)"
+        )
+
+
 def _problems_of_trainings(config: Config, tasks: dict[str, RunTask]) -> Iterator[str]:
     trainings = {"training": config.training}
     if config.neuron_tuning is not None:
@@ -355,7 +400,7 @@ def _problems_of_rules(config: Config) -> Iterator[str]:
     for rule, percents in config.damage.scored.items():
         for k in percents:
             if k not in rules.get(rule, []):
-                yield f"config: damage: scored: {rule} {k:g} is not among damage.rules: add it there too"
+                yield f"config: damage: scored: {rule} {percent_text(k)} is not among damage.rules: add it there too"
 
 
 def some_tasks(config: Config, chosen: str | list[str]) -> list[str]:

@@ -21,6 +21,9 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZERS = ("tokenizer.model", "vocab.json", "spiece.model", "tekken.json", "vocab.txt")
 NO_END = ("PreTrainedTokenizerFast", "TokenizersBackend")  # tokenizer classes without an end-of-text token of their own
 
+# Weights, config and tokenizer; what else is in a folder (README, pickled weights) is not read.
+READ = (".safetensors", ".json", ".model", ".txt", ".jinja")
+
 Shapes = dict[str, list[int]]
 
 
@@ -55,6 +58,11 @@ NAMES = {
     "opt": Names(neurons=("ffn_dim",), embedding="decoder.embed_tokens"),
     "qwen3_moe": _LLAMA,
 }
+
+
+def files_of_a_model(folder: Path) -> list[Path]:
+    """The files of a model's folder that an import reads."""
+    return sorted(file for file in folder.iterdir() if file.suffix in READ)
 
 
 def check_folder(folder: Path) -> dict[str, Any]:

@@ -26,6 +26,10 @@ suit a real model; the embedded suite's values are in `config.yaml`. A key witho
 section that it stands in is. `<name>` is a key that you choose. Editors that know JSON schemas can use
 `workflow/schemas/config.schema.json`.
 
+Numbers may be written as texts, whole numbers as `2.0` (then they are 2), true and false as 1 and 0 or in words;
+nothing else is converted. Texts have one line and no control characters (a prompt may have several lines), paths none
+of `{}*?[]`, percents of neurons at most 12 digits behind the point, and whole numbers are at most 4294967295.
+
 | key | type | default | meaning |
 |---|---|---|---|
 """

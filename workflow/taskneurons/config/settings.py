@@ -8,6 +8,7 @@ The classes without "section" in their names are parts that a step takes as they
 what only the workflow needs, such as seeds, of which each job gets one.
 """
 
+import re
 from string import Formatter
 from typing import Annotated, Any, Literal
 
@@ -22,16 +23,88 @@ from pydantic import (
     model_validator,
 )
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Text = Annotated[str, StringConstraints(min_length=1)]
-TaskKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-RuleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
+# What a text may be → in words. pydantic matches the whole text: `$` takes no line break before the end.
+PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "take letters, digits, _, . and -, and begin with a letter or a digit",
+    r"^[a-z0-9][a-z0-9_]*$": "take lower-case letters, digits and _, and begin with a letter or a digit",
+    r"^[a-z][a-z0-9-]*$": "take lower-case letters, digits and -, and begin with a letter",
+    r"^(auto|cpu|spread|cuda(:[0-9]{1,3})?)$": "write auto, cpu, cuda, cuda:0 (or another number), or spread",
+}
+NAME, KEY, RULE, DEVICE = PATTERNS
+
+# Control characters, half characters (surrogates) and what no XML file, as an SVG, may hold.
+UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# What Snakemake takes for a wildcard or a variable, and datasets for a pattern or a chain, with no way round it.
+PATTERN_IN_A_PATH = re.compile(r"[{}*?\[\]]|::|<[a-z][a-z0-9_]*>")
+LARGEST_WHOLE = 2**32 - 1  # the largest seed that every random generator takes
+LONGEST_VALUE = 120  # characters of a value that a message shows
+LONGEST_FILE_NAME = 240  # bytes; file systems take 255, and endings and marks of unfinished files come to it
+LONGEST_PATH = 1000  # bytes; systems take 4096, and a data root or the working folder comes to it
+
+
+def brief(value: Any) -> str:
+    """A value as a message shows it, in one line and not too long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _no_truth_value(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError(f"{value} is not a number (YAML reads yes, no, on and off as true and false)")
     return value
+
+
+def _not_too_large(value: int) -> int:
+    if value > LARGEST_WHOLE:
+        raise ValueError(f"is too large: at most {LARGEST_WHOLE}")
+    return value
+
+
+def _showable(text: str) -> str:
+    """A text of one line, which tables, figures, logs and files can hold."""
+    if found := UNSHOWABLE.search(text):
+        raise ValueError(f"holds the control character {found[0]!r}: leave it out")
+    return text
+
+
+def _showable_lines(text: str) -> str:
+    """A text that may have several lines."""
+    _showable(text.replace("\n", "").replace("\t", ""))
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is nothing but white space")
+    return text
+
+
+def _no_outer_space(text: str) -> str:
+    if text != text.strip():
+        raise ValueError(f"{brief(text)} begins or ends in white space: leave it out")
+    return text
+
+
+def path_text(text: str) -> str:
+    """A path that the system, Snakemake and datasets take as it stands; raises a ValueError where it is none."""
+    if len(text.encode()) > LONGEST_PATH:
+        raise ValueError(f"is too long for a path: at most {LONGEST_PATH} bytes")
+    if any(len(name.encode()) > LONGEST_FILE_NAME for name in text.split("/")):
+        raise ValueError(f"is too long for a file's name: at most {LONGEST_FILE_NAME} bytes")
+    if found := PATTERN_IN_A_PATH.search(text):
+        raise ValueError(f"{brief(text)}: {found[0]} in a path is taken for a pattern: rename the file or folder")
+    return text
+
+
+def percent_text(k: float) -> str:
+    """A percentage as file names and conditions show it: never in scientific notation, no needless zeros."""
+    return f"{k:.12f}".rstrip("0").rstrip(".")
+
+
+def _fits_file_names(k: float) -> float:
+    if float(percent_text(k)) != k:
+        raise ValueError(f"{k!r} has more than the 12 digits behind the point that file names hold: round it")
+    return k
 
 
 def _all_different(values: list[Any]) -> list[Any]:
@@ -41,16 +114,29 @@ def _all_different(values: list[Any]) -> list[Any]:
 
 
 # Numbers may be written as texts: 1e-4 is one to YAML, and so is every number within a mapping that --config is given.
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+# So may a whole number with nothing behind the point: 2.0 is 2, also in every spec; 2.5 is refused.
+Whole = Annotated[int, BeforeValidator(_no_truth_value), AfterValidator(_not_too_large)]
 Number = Annotated[float, BeforeValidator(_no_truth_value)]
 Count = Annotated[Whole, Field(ge=1)]
 CountOrNone = Annotated[Whole, Field(ge=0)]
+Threads = Annotated[Whole, Field(ge=1, le=1024)]
 Percent = Annotated[Number, Field(gt=0, le=100)]
+NeuronPercent = Annotated[Percent, AfterValidator(_fits_file_names)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Positive = Annotated[Number, Field(gt=0)]
 Different = AfterValidator(_all_different)
 Seeds = Annotated[list[CountOrNone], Field(min_length=1), Different]
-Percents = Annotated[list[Percent], Field(min_length=1), Different]
+Percents = Annotated[list[NeuronPercent], Field(min_length=1), Different]
+
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=100)]
+TaskKey = Annotated[str, StringConstraints(pattern=KEY, max_length=60)]
+RuleName = Annotated[str, StringConstraints(pattern=RULE, max_length=60)]
+Lines = Annotated[str, StringConstraints(min_length=1), AfterValidator(_not_blank), AfterValidator(_showable_lines)]
+Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_not_blank), AfterValidator(_showable)]
+Shown = Annotated[Text, Field(max_length=200), AfterValidator(_no_outer_space)]
+Column = Annotated[Text, Field(max_length=200)]
+FilePath = Annotated[Text, AfterValidator(path_text)]
+LabelValue = Annotated[str, AfterValidator(_showable), AfterValidator(_no_outer_space)]
 
 
 class Settings(BaseModel):
@@ -95,17 +181,17 @@ class DeviceSettings(Settings):
 class ComputeSection(Settings):
     """Devices, precision and threads."""
 
-    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|spread|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, StringConstraints(pattern=DEVICE)] = "auto"
     """auto (CUDA where there is one), cpu, cuda, cuda:0, …, or spread (the layers over all CUDA devices)"""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Of the computation: float32, bfloat16, float16, or auto (bfloat16 where the device has matrix units for it)"""
     frozen_weights: Literal["float32", "compute"] = "float32"
     """The dtype of weights that are not trained: float32, or compute (that of the computation)"""
-    training_threads: Count = 2
+    training_threads: Threads = 2
     """Compute threads of a training of the whole model; never taken from --cores"""
-    tuning_threads: Count = 2
+    tuning_threads: Threads = 2
     """Compute threads of neuron tuning, of which several can run at once"""
-    inference_threads: Count = 2
+    inference_threads: Threads = 2
     """Compute threads of scoring and evaluation, of which several can run at once"""
     training_batch_tokens: Count = 16384
     """The most tokens in one pass of a training, padding counted; a batch with more is split"""
@@ -222,9 +308,9 @@ class ModelSource(Settings):
     """The hub's branch, tag or commit"""
     trust_remote_code: bool = False
     """Let the hub's model run code of its own"""
-    path: Text | None = None
+    path: FilePath | None = None
     """A local model folder, relative to data_root, or to where snakemake runs"""
-    gguf: Text | None = None
+    gguf: FilePath | None = None
     """A GGUF file, dequantised once"""
 
     @model_validator(mode="after")
@@ -245,7 +331,7 @@ class ModelSource(Settings):
 class ModelSection(Settings):
     """The model."""
 
-    name: Text
+    name: Shown
     """As tables show it"""
     source: ModelSource
     """Where it comes from"""
@@ -259,7 +345,7 @@ class Sizes(Settings):
 
     train: Count = 2000
     """Examples that trainings learn from"""
-    attribution: Count = 100
+    attribution: Annotated[Whole, Field(ge=2)] = 100
     """Examples that neurons are scored on; no training sees them"""
     validation: Count = 100
     """Examples whose loss a training may watch"""
@@ -307,20 +393,27 @@ class Hub(Settings):
     """Branch, tag or commit"""
     splits: Splits = Splits()
     """Its names of the splits; slices as in train[:80%] are allowed"""
-    references: Text | None = None
+    references: Column | None = None
     """The column with all right answers (a list), for generation"""
 
 
 class Local(Settings):
     """A local folder with one file a split, or one data file alone."""
 
-    path: Text
+    path: FilePath
     """A folder with <split>.parquet, .json, .jsonl or .csv, or one such file, which is split 80 : 10 : 10 by the seed;
     relative to data_root, or to where snakemake runs"""
     splits: Splits = Splits()
     """The files' names without their endings"""
-    references: Text | None = None
+    references: Column | None = None
     """The column with all right answers (a list), for generation"""
+
+    @field_validator("splits")
+    @classmethod
+    def _are_file_names(cls, splits: Splits) -> Splits:
+        for name in (splits.train, splits.validation, splits.test):
+            path_text(name)
+        return splits
 
 
 class TaskSource(Settings):
@@ -337,7 +430,7 @@ class TaskSource(Settings):
     def _one_place(self) -> "TaskSource":
         if self.suite is None and self.hub is None and self.local is None:
             raise ValueError("is empty; give suite, hub or local")
-        if self.suite is not None and len(self.model_fields_set) > 1:
+        if self.suite is not None and (self.hub is not None or self.local is not None):
             raise ValueError("give either suite, or hub and local")
         return self
 
@@ -345,19 +438,19 @@ class TaskSource(Settings):
 class Task(Settings):
     """A task: its data, its prompt, its answers."""
 
-    name: Text | None = None
+    name: Shown | None = None
     """As tables show it; without one, the task's key"""
-    family: Text
+    family: Shown
     """Tasks of one family are expected to share neurons"""
-    counterpart: Text | None = None
+    counterpart: Shown | None = None
     """The paper's task whose published figures stand beside it"""
     source: TaskSource
     """Where its data come from"""
-    prompt: Text
+    prompt: Lines
     """A template of the source's columns, as in "Review: {text}\\nOpinion:" """
-    target: Text
+    target: Column
     """The column of the answer"""
-    labels: dict[str, Text] | None = None
+    labels: dict[LabelValue, Shown] | None = None
     """Classification: value of the target column → label word"""
     metric: Literal["accuracy", "rougeL"] | None = None
     """Without one: accuracy where there are labels, else rougeL"""
@@ -370,9 +463,18 @@ class Task(Settings):
     @classmethod
     def _is_a_template(cls, prompt: str) -> str:
         try:
-            list(Formatter().parse(prompt))
+            fields = [part[1:] for part in Formatter().parse(prompt) if part[1] is not None]
         except ValueError as problem:
-            raise ValueError(f"{prompt!r} is no template: {problem}") from problem
+            raise ValueError(f"{brief(prompt)} is no template: {problem}") from problem
+        if not fields:
+            raise ValueError(
+                f"{brief(prompt)} names no column, so that all prompts would be the same: write one in braces"
+            )
+        for column, form, conversion in fields:
+            if not column or column.isdigit() or form or conversion or set(column) & set(".["):
+                raise ValueError(
+                    f"{brief(prompt)}: in braces stands a column's name alone, no number and without . : ! ["
+                )
         if prompt != prompt.rstrip():
             raise ValueError("ends in white space; the target follows after one space anyway")
         return prompt
@@ -382,9 +484,16 @@ class Task(Settings):
     def _words_differ(cls, labels: dict[str, str] | None) -> dict[str, str] | None:
         if labels is not None and len(labels) < 2:
             raise ValueError("a classification task has at least two labels")
-        if labels is not None and len(set(labels.values())) < len(labels):
-            raise ValueError("two labels have the same word")
+        if labels is not None and len({" ".join(word.split()) for word in labels.values()}) < len(labels):
+            raise ValueError("two labels have the same word, or words that differ in white space alone")
         return labels
+
+    @field_validator("name")
+    @classmethod
+    def _has_a_place_in_legends(cls, name: str | None) -> str | None:
+        if name is not None and name.startswith("_"):
+            raise ValueError(f"{name!r} begins with _, which figures' legends leave out")
+        return name
 
     @model_validator(mode="after")
     def _metric_fits(self) -> "Task":
@@ -467,7 +576,7 @@ class AttributionSection(TaskScoring):
 class SelectionSection(Settings):
     """Which neurons are a task's own, and their random control."""
 
-    k: Percent = 10
+    k: NeuronPercent = 10
     """Percent of all neurons that are a task's own"""
     scope: Literal["global", "per-layer"] = "global"
     """global: the top k % of all layers together; per-layer: of each layer"""
@@ -617,7 +726,7 @@ class OverlapSection(Settings):
 
     proportions: Percents = [10, 30, 50, 70, 100]
     """Of all neurons, each task's best"""
-    groups: dict[Text, Group] = {}
+    groups: dict[Shown, Group] = {}
     """Name → training tasks and test tasks"""
 
 
@@ -637,9 +746,9 @@ class Config(Settings):
     """Everything goes to results/<run>/"""
     seed: CountOrNone = 0
     """Of the generated or shuffled data, of the bootstrap over attribution examples and of the random neuron sets"""
-    data_root: Text | None = None
+    data_root: FilePath | None = None
     """Where local data folders and model folders are looked up, if they are not absolute"""
-    weights: Text | None = None
+    weights: FilePath | None = None
     """A GGUF file that replaces model.source (for --config)"""
     compute: ComputeSection = ComputeSection()
     """Devices, precision, threads"""
@@ -669,8 +778,3 @@ class Config(Settings):
     """The intervals of the tables"""
     tasks: Annotated[dict[TaskKey, Task], Field(min_length=1)]
     """Key → task; or a file of such entries"""
-
-
-def percent_text(k: float) -> str:
-    """A percentage as file names and conditions show it: never in scientific notation, no needless zeros."""
-    return f"{k:.12f}".rstrip("0").rstrip(".")

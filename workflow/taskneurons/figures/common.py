@@ -22,6 +22,11 @@ from taskneurons.core.content import bytes_hash
 plt.rcParams.update({"svg.hashsalt": "taskneurons", "svg.fonttype": "none", "font.size": 9, "axes.axisbelow": True})
 
 
+def as_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose texts matplotlib shows as they are: two `$` would begin and end mathematics."""
+    return table.map(lambda value: value.replace("$", r"\$") if isinstance(value, str) else value)
+
+
 def save(figure: Figure, svg: Path, png: Path, provenance: dict[str, Any]) -> None:
     """Write a figure as SVG, with its provenance, and as PNG, atomically."""
     with replacing(png) as partial:

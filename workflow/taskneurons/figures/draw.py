@@ -5,7 +5,7 @@ from pathlib import Path
 from taskneurons.config.settings import StepSettings
 from taskneurons.core.artifacts import read_frame
 from taskneurons.core.named import named
-from taskneurons.figures.common import save
+from taskneurons.figures.common import as_texts, save
 
 
 class FigureSettings(StepSettings):
@@ -21,6 +21,6 @@ def main(settings: FigureSettings, *, tables: list[Path], svg: Path, png: Path) 
         tables: what it shows: its own table, and the others that its declaration names.
         svg, png: the files to write.
     """
-    frames = [read_frame(path, "table")[0] for path in tables]
+    frames = [as_texts(read_frame(path, "table")[0]) for path in tables]
     provenance = {"spec": settings.spec(), "figure": settings.figure}
     save(named("figures", settings.figure).draw(*frames), svg, png, provenance)
