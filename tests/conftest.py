@@ -121,7 +121,12 @@ def task_file(path: Path, task: str) -> Path:
     frame = pd.DataFrame({"prompt": words, "target": ["yes", "no", "maybe", "good"]})
     frame["references"] = [[target] for target in frame["target"]]
     provenance = {"task": task, "labels": ["yes", "no", "maybe", "good"], "metric": "accuracy", "closing_words": ""}
-    write_frame(path, frame, "task data", {**provenance, "tokens": {"prompt": 50, "target": 9}, "data_hash": "words"})
+    write_frame(
+        path,
+        frame,
+        "task data",
+        {**provenance, "tokens": {"prompt": 50, "target": 9}, "data_hash": "words", "lost": {}},
+    )
     return path
 
 

@@ -31,7 +31,9 @@ def data(tmp_path, loaded: LoadedModel, monkeypatch):
     frame = pd.DataFrame({"prompt": words, "target": ["yes", "no", "maybe", "good", "bad", "yes", "no"]})
     frame["references"] = [[target] for target in frame["target"]]
     made = {"task": "words", "labels": [], "metric": "rougeL", "tokens": {"prompt": 50, "target": 9}}
-    write_frame(tmp_path / "data.parquet", frame, "task data", {**made, "closing_words": "", "data_hash": "words"})
+    write_frame(
+        tmp_path / "data.parquet", frame, "task data", {**made, "closing_words": "", "data_hash": "words", "lost": {}}
+    )
     return tmp_path / "data.parquet"
 
 
