@@ -111,14 +111,9 @@ def task_file(path: Path, task: str) -> Path:
     words = ["the cat", "a dog saw the cat .", "yes", "maybe good"]
     frame = pd.DataFrame({"prompt": words, "target": ["yes", "no", "maybe", "good"]})
     frame["references"] = [[target] for target in frame["target"]]
-    provenance = {
-        "task": task,
-        "split": "test",
-        "labels": ["yes", "no", "maybe", "good"],
-        "metric": "accuracy",
-        "closing_words": "",
-    }
-    write_frame(path, frame, "task data", {**provenance, "tokens": {"prompt": 50, "target": 9}, "data_hash": "words"})
+    provenance = {"task": task, "labels": ["yes", "no", "maybe", "good"], "metric": "accuracy", "closing_words": ""}
+    provenance |= {"split": "test", "tokens": {"prompt": 50, "target": 9}, "data_hash": "words", "lost": {}}
+    write_frame(path, frame, "task data", provenance)
     return path
 
 

@@ -509,6 +509,12 @@ def test_absent_data_is_told(tmp_path):
         check(lambda c: c["tasks"].update(mine=local_task(tmp_path / "test.parquet")))
 
 
+@pytest.mark.parametrize("source", [{"local": {"path": "x" * 5000}}, {"hub": {"id": "x" * 5000, "revision": "main"}}])
+def test_a_path_that_is_too_long(source, tmp_path):
+    with pytest.raises(UserError, match=r"config: tasks: mine: source: .*File name too long"):
+        check(lambda c: c["tasks"].update(mine=local_task(tmp_path, source=source)))
+
+
 def test_a_data_root_chooses_the_local_source(tmp_path):
     write_splits(tmp_path / "mine")
     source = {"hub": {"id": "someone/data", "revision": "main"}, "local": {"path": "mine"}}

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from reliability.small import project_copy, small_config
+from reliability.small import TASKS, project_copy, small_config
 from taskneurons.core.artifacts import read_frame, read_provenance
 from taskneurons.models.loaded import read_model_provenance
 from taskneurons.neurons.mask_file import read_mask
@@ -108,21 +108,24 @@ def run_step(project: Path, spec: dict, files: dict, **environment: str) -> subp
 
 
 def deactivation_of_the_base_model(results: Path, out: str) -> tuple[dict, dict]:
-    """A job with a mask that belongs to another model."""
+    """A job that gets the base model in place of the one whose neurons are to be switched off."""
+    folder = results / "masks" / "multitask-seed1"
+    masks = [str(folder / task / "global10.parquet") for task in TASKS]
+    masks += [str(folder / "random" / f"random10-draw{draw}.parquet") for draw in (0, 1)]
     spec = read_provenance(results / "predictions" / "multitask-seed1" / "cafe_facts.parquet", "predictions")["spec"]
     files = {
         "model": str(results / "models" / "base"),
         "data": str(results / "data" / "cafe_facts" / "test.parquet"),
-        "masks": [str(results / "masks" / "multitask-seed1" / "cafe_facts" / "global10.parquet")],
+        "masks": masks,
         "predictions": out,
     }
     return spec, files
 
 
-def test_a_mask_of_another_model_is_refused(results, project):
+def test_another_model_is_refused(results, project):
     result = run_step(project, *deactivation_of_the_base_model(results, "out.parquet"), TASKNEURONS_WARM="off")
     assert result.returncode == 1
-    assert "models/base is not the file that this job needs (model of deactivation.evaluate)" in result.stderr
+    assert "is not the file that this job needs (model of deactivation.evaluate): it is model (" in result.stderr
     assert "`snakemake -R " in result.stderr
     assert "Traceback" not in result.stderr
     assert not (project / "out.parquet").exists()

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 import forked_snakemake
-from conftest import ROOT, project_copy
+from conftest import ROOT
+from reliability.small import project_copy
 from taskneurons.checks.config import checked_config
 
 FORKS = forked_snakemake.pool(1)

@@ -50,10 +50,10 @@ def test_an_unknown_label_is_told():
 
 def test_equal_prompts_share_their_references():
     rows = [("p", "a"), ("q", "b"), ("p", "c"), ("taken", "d"), ("r", "e"), ("q", "f")]
-    examples = [{"prompt": prompt, "references": [text]} for prompt, text in rows]
+    examples = [(str(n), {"prompt": prompt, "references": [text]}) for n, (prompt, text) in enumerate(rows)]
     taken = {"taken"}
-    kept = merge_equal_prompts(iter(examples), 2, taken, all_references=True)
-    assert [(e["prompt"], e["references"]) for e in kept] == [("p", ["a", "c"]), ("q", ["b", "f"])]
+    filled = merge_equal_prompts(examples, 2, taken, set(), all_references=True)
+    assert [(e["prompt"], e["references"]) for e in filled.examples] == [("p", ["a", "c"]), ("q", ["b", "f"])]
     assert taken == {"taken", "p", "q"}
 
 
@@ -66,7 +66,7 @@ def write_source(folder, rows: dict[str, int]):
 
 
 def prompts(task, split, sizes):
-    return [e["prompt"] for e in source_examples(task, split, sizes, seed=0)]
+    return [e["prompt"] for e in source_examples(task, split, sizes, seed=0).examples]
 
 
 def test_attribution_follows_training_and_falls_back_on_validation(tmp_path):
@@ -112,12 +112,12 @@ def test_one_file_is_split_by_the_seed(tmp_path):
     )
     source = ResolvedSource(local=str(tmp_path / "all.csv"))
     parts = {
-        split: [row["text"] for row in shuffled_rows(source, split, ["text", "label"], seed=0)]
+        split: [row["text"] for _, row in shuffled_rows(source, split, ["text", "label"], seed=0)]
         for split in ("train", "validation", "test")
     }
     assert [len(rows) for rows in parts.values()] == [80, 10, 10]
     assert len(set().union(*parts.values())) == 100
-    assert parts["test"] != [row["text"] for row in shuffled_rows(source, "test", ["text"], seed=1)]
+    assert parts["test"] != [row["text"] for _, row in shuffled_rows(source, "test", ["text"], seed=1)]
     sizes = {"train": 9, "attribution": 9, "validation": 9, "test": 9}
     task = CLASSIFY.model_copy(update={"source": source})
     found = [prompts(task, split, sizes) for split in SOURCE_SPLITS]

@@ -128,6 +128,7 @@ MATRIX = {
     "tasks.*.target": ("hub", "text", DATA),
     "tasks.*.metric": ("generation", "accuracy", DATA),
     "tasks.*.labels.*": ("embedded", "other", DATA),
+    "tasks.*.nulls": ("own", "skip", DATA),
     "tasks.*.source.suite": ("label prompt", "dish_reviews", EVERYTHING),
     "tasks.*.source.hub.id": ("hub", "someone/else", DATA),
     "tasks.*.source.hub.config": ("hub", "other", DATA),
@@ -298,6 +299,7 @@ def starting_configs(folder: Path) -> dict[str, dict]:
     start["own"] = embedded()
     for key in ("sizes", "tokens"):
         start["own"]["tasks"]["film_reviews"][key] = dict(start["own"]["data"][key])
+    start["own"]["tasks"]["film_reviews"]["nulls"] = "error"
     start["watched"] = embedded()
     start["watched"]["training"]["validation"] = start["watched"]["neuron_tuning"]["training"]["validation"] = 2
     start["label prompt"] = embedded()

@@ -30,14 +30,9 @@ def data(tmp_path, loaded: LoadedModel, monkeypatch):
     words = ["the cat", "a dog saw the cat .", "yes", "maybe good", "bad", "review : great", "the dog sat on the mat ."]
     frame = pd.DataFrame({"prompt": words, "target": ["yes", "no", "maybe", "good", "bad", "yes", "no"]})
     frame["references"] = [[target] for target in frame["target"]]
-    made = {
-        "task": "words",
-        "split": "attribution",
-        "labels": [],
-        "metric": "rougeL",
-        "tokens": {"prompt": 50, "target": 9},
-    }
-    write_frame(tmp_path / "data.parquet", frame, "task data", {**made, "closing_words": "", "data_hash": "words"})
+    made = {"task": "words", "split": "attribution", "labels": [], "metric": "rougeL", "closing_words": ""}
+    made |= {"tokens": {"prompt": 50, "target": 9}, "data_hash": "words", "lost": {}}
+    write_frame(tmp_path / "data.parquet", frame, "task data", made)
     return tmp_path / "data.parquet"
 
 

@@ -96,7 +96,13 @@ def rows_of(name, files, tasks=TASKS, config=None):
 def predictions_file(path: Path, task, conditions):
     rows = [(name, n, "", score) for name, scores in conditions.items() for n, score in enumerate(scores)]
     frame = pd.DataFrame(rows, columns=["condition", "id", "prediction", "score"])
-    made = {"task": task, "n_test": 4, "truncated_prompts": 0.25, "truncated_targets": 0.0}
+    made = {
+        "task": task,
+        "n_test": 4,
+        "lost": {"duplicates": 3, "overlap": 2, "nulls": 1},
+        "truncated_prompts": 0.25,
+        "truncated_targets": 0.0,
+    }
     write_frame(path, frame, "predictions", made)
     return path
 
@@ -135,6 +141,7 @@ def test_deactivation(files):
     one = cell(rows, task="A", method="original")
     assert (one["value"], one["n_seeds"], one["n_draws"], one["n_test"]) == (75, 2, 0, 4)
     assert (one["paper_llama"], one["paper_bloom"], one["truncated_prompts_pct"]) == (91.8, 90.6, 25)
+    assert (one["lost_duplicates"], one["lost_overlap"], one["lost_nulls"]) == (3, 2, 1)
     drawn = cell(rows, task="A", method="deactivate-random")
     assert (drawn["value"], drawn["n_draws"]) == (62.5, 2)
     assert cell(rows, task="C", method="deactivate-task")["value"] == 25

@@ -27,7 +27,8 @@ from taskneurons.config.settings import (
 )
 from taskneurons.core.errors import UserError
 from taskneurons.core.named import named, names
-from taskneurons.data.files import check_columns, file_columns, local_split, only_file
+from taskneurons.data.files import check_columns, check_hub_id, local_split, only_file
+from taskneurons.data.readers import check_beginning
 from taskneurons.data.splits import SOURCE_SPLITS
 from taskneurons.data.suite.generator import SUITE
 from taskneurons.data.templates import needed_columns
@@ -102,6 +103,9 @@ def checked_config(config: dict[str, Any], root: Path) -> Run:
             tasks[key] = _resolved_task(key, task, read)
         except UserError as problem:
             wrong.append(str(problem))
+            continue
+        except OSError as problem:  # a path that is too long, or that may not be read
+            wrong.append(f"config: tasks: {key}: source: {problem}")
             continue
         if tasks[key].data.source.local is not None and tasks[key].data.source.splits is None:
             warnings.append(f"tasks: {key}: one data file is split by the seed: 80 % train, 10 % validation, 10 % test")
@@ -179,7 +183,14 @@ def _resolved_task(key: str, task: Task, config: Config) -> RunTask:
             raise UserError(f"{where}: a task may not be called so: the workflow calls {what} so; take another key")
     metric = task.metric or ("accuracy" if task.labels else "rougeL")
     source = resolved_source(where, task, config.data_root)
-    data = PreparedTask(source=source, prompt=task.prompt, target=task.target, metric=metric, labels=task.labels)
+    data = PreparedTask(
+        source=source,
+        prompt=task.prompt,
+        target=task.target,
+        metric=metric,
+        labels=task.labels,
+        nulls=task.nulls,
+    )
     try:
         _check_data(where, data)
     except UserError as problem:
@@ -236,15 +247,15 @@ def _check_data(where: str, data: PreparedTask) -> None:
         if suite_task is None:
             raise UserError(f"{where}: source: the suite has no task {source.suite!r}; it has {', '.join(SUITE)}")
         check_columns([*suite_task.columns, suite_task.answer], needed_columns(data), f"{where}: the suite's task")
-    if source.local is not None:
-        for split in SOURCE_SPLITS["test"]:
-            try:
-                file = local_split(source.local, source.splits, split)
-                present = file_columns(file)
-            except UserError as problem:
-                raise UserError(f"{where}: {problem}") from problem
-            if present is not None:
-                check_columns(present, needed_columns(data), f"{where}: {file}")
+    try:
+        if source.hub is not None:
+            check_hub_id(source.hub)
+        if source.local is not None:
+            files = [local_split(source.local, source.splits, split) for split in SOURCE_SPLITS["test"]]
+            for file in dict.fromkeys(files):
+                check_beginning(file, needed_columns(data))
+    except UserError as problem:
+        raise UserError(f"{where}: {problem}") from problem
 
 
 def _problems(config: Config, tasks: dict[str, RunTask], keys: list[str]) -> Iterator[str]:

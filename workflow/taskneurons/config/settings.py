@@ -452,6 +452,8 @@ class Task(Settings):
     """The column of the answer"""
     labels: dict[LabelValue, Shown] | None = None
     """Classification: value of the target column → label word"""
+    nulls: Literal["error", "skip"] = "error"
+    """What a row with a null in a column that is read does: stop the run, or be skipped and counted in the tables"""
     metric: Literal["accuracy", "rougeL"] | None = None
     """Without one: accuracy where there are labels, else rougeL"""
     sizes: Sizes | None = None
@@ -533,6 +535,8 @@ class PreparedTask(Settings):
     metric: Literal["accuracy", "rougeL"]
     """As in the config, or what follows from the labels."""
     labels: dict[str, str] | None
+    """As in the config."""
+    nulls: Literal["error", "skip"] = "error"
     """As in the config."""
 
 

@@ -164,6 +164,8 @@ def check_inputs(spec: dict[str, Any], files: Files) -> list[dict[str, Any]]:
     expected: dict[str, str | list[str]] = spec.get("inputs", {})
     paths = dict(each({keyword: files[keyword] for keyword in expected}))
     links = dict(each(expected))
+    if set(paths) != set(links):
+        raise UserError(f"the job's files are not those of its spec: {', '.join(sorted(set(paths) ^ set(links)))}")
     notes = {}
     for name, path in paths.items():
         if not Path(path).exists():

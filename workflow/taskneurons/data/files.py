@@ -1,17 +1,10 @@
-"""The files of a local data folder: where a split is, and which columns it has."""
+"""Where a task's data are: the file of a split in a local folder, and that an id of the hub means the hub's."""
 
-import csv
-import json
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from taskneurons.core.errors import UserError
 
-FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
-LARGEST_JSON = 100 * 2**20  # bytes of a JSON document that is read just to see its columns
+FORMATS = (".parquet", ".json", ".jsonl", ".csv")
 
 
 def only_file(path: str) -> Path | None:
@@ -19,7 +12,7 @@ def only_file(path: str) -> Path | None:
     place = Path(path)
     if place.is_file() and place.suffix in FORMATS:
         return place
-    found = [file for file in place.iterdir() if file.suffix in FORMATS] if place.is_dir() else []
+    found = [file for file in place.iterdir() if file.suffix in FORMATS and file.is_file()] if place.is_dir() else []
     return found[0] if len(found) == 1 else None
 
 
@@ -41,47 +34,34 @@ def local_file(folder: str, split: str) -> Path:
     """The one file of a split in a local data folder: `<split>.parquet`, `.json`, `.jsonl` or `.csv`.
 
     Raises:
-        UserError: the folder or the file is absent.
+        UserError: the folder or the file is absent, or there are files in several formats.
     """
     place = Path(folder)
+    if place.is_file():
+        raise UserError(f"{place} is neither a folder nor a data file: one ends in {', '.join(FORMATS)}")
     if not place.is_dir():
-        raise UserError(f"the data folder {place} does not exist (looked up from {Path.cwd()})")
-    for suffix in FORMATS:
-        if (path := place / f"{split}{suffix}").is_file():
-            return path
+        kind = "file" if place.suffix in FORMATS else "folder"
+        raise UserError(f"the data {kind} {place} does not exist (looked up from {Path.cwd()})")
+    found = [path for suffix in FORMATS if (path := place / f"{split}{suffix}").is_file()]
+    if len(found) > 1:
+        raise UserError(f"{place} holds {' and '.join(path.name for path in found)}: keep the one that is meant")
+    if found:
+        return found[0]
     present = ", ".join(sorted(path.name for path in place.iterdir())) or "nothing"
     raise UserError(f"{place} holds no {split}.parquet, .json, .jsonl or .csv; it holds {present}")
 
 
-def file_columns(path: Path) -> list[str] | None:
-    """The columns of a data file as far as its beginning tells; None where it does not tell."""
-    if path.suffix == ".parquet":
-        try:
-            return list(pq.read_schema(path).names)
-        except pa.ArrowInvalid as problem:
-            raise UserError(f"{path} is no Parquet file: {problem}") from problem
-    with path.open() as file:
-        if path.suffix == ".csv":
-            return next(csv.reader(file), [])
-        try:
-            first = json.loads(file.readline())
-        except json.JSONDecodeError:  # one JSON document over several lines: read to its end, if it is not large
-            if path.stat().st_size > LARGEST_JSON:
-                return None
-            first = _document(path)
-    if isinstance(first, list) and first:
-        first = first[0]
-    return list(first) if isinstance(first, dict) else None
-
-
-def _document(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as problem:
-        raise UserError(f"{path} is no JSON: {problem}") from problem
+def check_hub_id(name: str) -> None:
+    """Raise a UserError if a path here has the id's name: the hub's library would read that, without a word."""
+    if Path(name).exists():
+        raise UserError(
+            f"the hub's data set {name!r} has the name of what is at {Path.cwd() / name}, which would be read in its "
+            f"place: write source: {{local: {{path: {name}}}}} if that is meant, else run from another folder"
+        )
 
 
 def check_columns(present: list[str], needed: list[str], where: str) -> None:
     """Raise a UserError that names the columns that are needed but not present."""
     if missing := [column for column in needed if column not in present]:
-        raise UserError(f"{where} has no column {', '.join(map(repr, missing))}; it has {', '.join(present)}")
+        plain = [name if name.isprintable() and name == name.strip() else repr(name) for name in present]
+        raise UserError(f"{where} has no column {', '.join(map(repr, missing))}; it has {', '.join(plain)}")

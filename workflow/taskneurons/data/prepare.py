@@ -2,11 +2,13 @@
 
 The splits are train, attribution, validation and test; each is a Parquet file, one row an example: id, prompt, target
 (the label word in classification), references. No prompt is in two splits. A file's provenance
-holds what later steps need of the task: its label words, its metric, its token budgets and its prompt's closing words.
+holds what later steps need of the task: its label words, its metric, its token budgets and its prompt's closing words;
+and how many rows were lost, and to what.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +18,35 @@ from taskneurons.config.settings import PreparedTask, StepSettings, TokenBudget
 from taskneurons.core.artifacts import write_frame
 from taskneurons.core.content import content_hash
 from taskneurons.core.errors import UserError
+from taskneurons.data.sources import is_null, shuffled_rows
 from taskneurons.data.suite.generator import draw_split
-from taskneurons.data.templates import closing_words, needed_columns, template_fields
+from taskneurons.data.templates import closing_words, filled, needed_columns, template_fields
 
 SHARE_OF_FEW = 0.9
+# What a row can be lost to: an equal prompt in its own split, an equal prompt in an earlier split, a null.
+LOSSES = ("duplicates", "overlap", "nulls")
+
+Example = dict[str, Any]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A split as it was filled.
+
+    Attributes:
+        examples: prompt, target and references of each.
+        lost: LOSSES → rows. Only rows that were looked at before the split was full count, and each in the first
+            split that looks at it.
+    """
+
+    examples: list[Example]
+    lost: dict[str, int]
+
+    def __add__(self, other: "Filled") -> "Filled":
+        lost = {name: count + other.lost[name] for name, count in self.lost.items()}
+        return Filled(self.examples + other.examples, lost)
 
 
 def _text(value: Any) -> str:
@@ -32,20 +57,24 @@ def _texts(value: Any) -> list[str]:
     return [str(item).strip() for item in value] if isinstance(value, list) else [str(value).strip()]
 
 
-def render(row: dict[str, Any], task: PreparedTask) -> dict[str, Any]:
+def render(row: dict[str, Any], task: PreparedTask) -> Example:
     """One source row as an example: prompt, target, references.
 
     Raises:
-        UserError: the target is not one of the labels, or is empty.
+        UserError: the target is not one of the labels, or it or all references are empty.
     """
-    prompt = task.prompt.format_map({field: _text(row[field]) for field in template_fields(task.prompt)})
+    prompt = filled(task.prompt, {field: _text(row[field]) for field in template_fields(task.prompt)})
     targets = _texts(row[task.target])
     if not task.labels:
         column = task.source.references
         references = _texts(row[column]) if column else targets
         if not targets or not targets[0]:
             raise UserError(f"the column {task.target!r} is empty in a row whose prompt is {prompt[:80]!r}")
+        if not any(references):
+            raise UserError(f"the column {column!r} is empty in a row whose prompt is {prompt[:80]!r}")
         return {"prompt": prompt, "target": targets[0], "references": references}
+    if len(targets) != 1:
+        raise UserError(f"the column {task.target!r} holds a list of {len(targets)}, where one label is needed")
     if targets[0] not in task.labels:
         raise UserError(
             f"the column {task.target!r} holds {targets[0]!r}, which is not among the task's labels "
@@ -55,35 +84,77 @@ def render(row: dict[str, Any], task: PreparedTask) -> dict[str, Any]:
     return {"prompt": prompt, "target": word, "references": [word]}
 
 
+def null_column(row: dict[str, Any], task: PreparedTask) -> str | None:
+    """The first column of a row that holds a null, or no answer at all; None where all are there."""
+    answers = (task.target, task.source.references)
+    return next((name for name, value in row.items() if is_null(value) or (value == [] and name in answers)), None)
+
+
+def example_of(place: str, row: dict[str, Any], task: PreparedTask) -> Example | None:
+    """A source row as an example; None where a null is skipped.
+
+    Raises:
+        UserError: the row holds a null that is not to be skipped, or does not fit the task.
+    """
+    column = null_column(row, task)
+    if column is None:
+        try:
+            return render(row, task)
+        except UserError as problem:
+            raise UserError(f"{place}: {problem}") from problem
+    if task.nulls == "error":
+        raise UserError(
+            f"{place}: the column {column!r} holds a null or nothing: mend the data, or write nulls: skip in the "
+            "task's entry, which skips and counts such rows"
+        )
+    return None
+
+
 def merge_equal_prompts(
-    examples: Iterator[dict[str, Any]], size: int, taken: set[str], all_references: bool = False
-) -> list[dict[str, Any]]:
+    examples: Iterable[tuple[str, Example | None]],
+    size: int,
+    taken: set[str],
+    seen: set[str],
+    all_references: bool = False,
+) -> Filled:
     """The first `size` examples with different prompts that are not in `taken`, which they join.
 
     An example whose prompt was kept already only adds its references to it; with `all_references` the rest of the
     source is searched for those too.
+
+    Args:
+        examples: with their places; None for a row that was skipped.
+        seen: the places that earlier splits looked at, which these join.
     """
-    kept: dict[str, dict[str, Any]] = {}
-    for example in examples:
+    kept: dict[str, Example] = {}
+    lost = dict.fromkeys(LOSSES, 0)
+    for place, example in examples:
+        full = len(kept) == size
+        prompt = None if example is None else example["prompt"]
+        reason = "nulls" if prompt is None else "duplicates" if prompt in kept else "overlap" if prompt in taken else ""
+        if example is not None and reason == "duplicates":
+            known = kept[example["prompt"]]["references"]
+            known += [text for text in example["references"] if text not in known]
+        elif example is not None and not reason and not full:
+            kept[example["prompt"]] = example
+        if not full:
+            if reason and place not in seen:
+                lost[reason] += 1
+            seen.add(place)
         if len(kept) == size and not all_references:
             break
-        prompt = example["prompt"]
-        if prompt in kept:
-            known = kept[prompt]["references"]
-            known += [text for text in example["references"] if text not in known]
-        elif prompt not in taken and len(kept) < size:
-            kept[prompt] = example
     taken.update(kept)
-    return list(kept.values())
+    return Filled(list(kept.values()), lost)
 
 
-def suite_examples(task: PreparedTask, split: str, sizes: dict[str, int], seed: int) -> list[dict[str, Any]]:
-    """One split of a task of the embedded suite, which draws each split by itself."""
+def suite_examples(task: PreparedTask, split: str, sizes: dict[str, int], seed: int) -> Filled:
+    """One split of a task of the embedded suite, which draws each split by itself and loses nothing."""
     assert task.source.suite is not None
-    return [render(dict(row), task) for row in draw_split(task.source.suite, split, sizes[split], seed)]
+    examples = [render(dict(row), task) for row in draw_split(task.source.suite, split, sizes[split], seed)]
+    return Filled(examples, dict.fromkeys(LOSSES, 0))
 
 
-def source_examples(task: PreparedTask, split: str, sizes: dict[str, int], seed: int) -> list[dict[str, Any]]:
+def source_examples(task: PreparedTask, split: str, sizes: dict[str, int], seed: int) -> Filled:
     """One split of a hub or local task.
 
     The splits are filled in the order of `SOURCE_SPLITS`, and each takes only prompts that no earlier one has; so the
@@ -91,25 +162,28 @@ def source_examples(task: PreparedTask, split: str, sizes: dict[str, int], seed:
     split that follow the training ones; where too few are left there, its validation split fills up. A source whose
     train split holds fewer than are asked for trains on SHARE_OF_FEW of them and leaves the rest for attribution.
     """
-    from taskneurons.data.sources import shuffled_rows  # takes seconds to import, and the suite needs none of it
-
     columns = needed_columns(task)
     taken: set[str] = set()
+    seen: set[str] = set()
 
-    def take(of: str, size: int) -> list[dict[str, Any]]:
-        examples = (render(row, task) for row in shuffled_rows(task.source, of, columns, seed))
-        return merge_equal_prompts(examples, size, taken, all_references=of == "test" and not task.labels)
+    def take(of: str, size: int) -> Filled:
+        rows = shuffled_rows(task.source, of, columns, seed)
+        examples = ((place, example_of(place, row, task)) for place, row in rows)
+        all_references = of == "test" and not task.labels
+        return merge_equal_prompts(examples, size, taken, seen, all_references)
 
     train = take("train", sizes["train"])
-    few = len(train) < sizes["train"]
+    few = len(train.examples) < sizes["train"]
     if few:
-        train = train[: max(1, int(len(train) * SHARE_OF_FEW))]
-        taken = {example["prompt"] for example in train}
+        count = max(1, int(len(train.examples) * SHARE_OF_FEW))
+        train = Filled(train.examples[:count], train.lost)
+        taken = {example["prompt"] for example in train.examples}
     if split == "train":
         return train
     attribution = take("train", sizes["attribution"])
-    if not few or not attribution:
-        attribution += take("validation", sizes["attribution"] - len(attribution))
+    missing = sizes["attribution"] - len(attribution.examples)
+    if missing and (not few or not attribution.examples):
+        attribution += take("validation", missing)
     if split == "attribution":
         return attribution
     test = take("test", sizes["test"])
@@ -140,14 +214,17 @@ def main(settings: PrepareSettings, *, sources: list[Path], data: Path) -> None:
     task, sizes, split = settings.task, settings.sizes, settings.split
     make = suite_examples if task.source.suite is not None else source_examples
     try:
-        examples = make(task, split, sizes, settings.seed)
-    except UserError as problem:
+        made = make(task, split, sizes, settings.seed)
+    except (UserError, OSError) as problem:
         raise UserError(f"{settings.key}: {problem}") from problem
+    examples = made.examples
+    losses = ", ".join(f"{count} {name}" for name, count in made.lost.items())
     if not examples:
         raise UserError(
-            f"the split {split!r} of {settings.key!r} is empty: the splits before it (train, attribution, test) have "
-            "taken all different prompts of its source: lower their data.sizes"
+            f"the split {split!r} of {settings.key!r} is empty: its source has no usable row that the splits before it "
+            f"(train, attribution, test) have not taken: lower their data.sizes (rows lost here: {losses})"
         )
+    log.info("%s: %s: %d examples; of the rows looked at were lost: %s", settings.key, split, len(examples), losses)
     if len(examples) < sizes[split]:
         log.warning(
             "%s: %d %s examples, %d were asked for: the source has no more (equal prompts count once, in the first "
@@ -164,5 +241,6 @@ def main(settings: PrepareSettings, *, sources: list[Path], data: Path) -> None:
         "tokens": settings.tokens.model_dump(),
         "closing_words": closing_words(task.prompt),
         "data_hash": content_hash(examples),
+        "lost": made.lost,
     }
     write_frame(data, frame, "task data", provenance)

@@ -24,6 +24,7 @@ class Task:
         budget: the token budgets of prompts and targets.
         closing_words: the fixed text behind the prompt template's last column.
         data_hash: content hash of the split.
+        lost: duplicates, overlap (with earlier splits) and nulls → source rows that are no examples for it.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Task:
     budget: TokenBudget
     closing_words: str
     data_hash: str
+    lost: dict[str, int]
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -62,5 +64,6 @@ def read_task(path: str | Path) -> Task:
         "budget": TokenBudget(**provenance["tokens"]),
         "closing_words": provenance["closing_words"],
         "data_hash": provenance["data_hash"],
+        "lost": provenance["lost"],
     }
     return Task(**fields)

@@ -48,6 +48,7 @@ def write_predictions(
         **provenance,
         "metric": task.metric,
         "n_test": len(task),
+        "lost": task.lost,
         "truncated_prompts": sum(example.prompt_truncated for example in examples) / len(examples),
         "truncated_targets": sum(example.target_truncated for example in examples) / len(examples),
     }

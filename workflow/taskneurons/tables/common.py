@@ -39,7 +39,7 @@ class Predictions:
         task: the task's key.
         shown: its name, family, metric and published counterpart.
         conditions: condition → scores (models, examples); the models differ by training seed.
-        provenance: of the first model's file (n_test, truncated_prompts, truncated_targets, …).
+        provenance: of the first model's file (n_test, lost, truncated_prompts, truncated_targets, …).
     """
 
     task: str
@@ -138,6 +138,7 @@ def method_row(
         "n_draws": len(drawn),
         **published.cells(method=method, task=predictions.shown["counterpart"]),
         "n_test": predictions.provenance["n_test"],
+        **{f"lost_{reason}": count for reason, count in predictions.provenance["lost"].items()},
         "truncated_prompts_pct": 100 * predictions.provenance["truncated_prompts"],
         "truncated_targets_pct": 100 * predictions.provenance["truncated_targets"],
     }
