@@ -261,13 +261,11 @@ def test_a_model_of_the_hub_is_held_against_the_budgets_when_examples_are_encode
         encode(read, "the cat :", "yes", "", TokenBudget(prompt=100, target=28))
 
 
-@pytest.mark.parametrize(
-    "source", [{"path": "x/" * 60 + "x" * 240 + "/x" * 400}, {"hub": "x" * 300, "revision": "main"}]
-)
+@pytest.mark.parametrize("source", [{"path": "x" * 300}, {"gguf": "x" * 300}, {"hub": "x" * 300, "revision": "main"}])
 def test_a_source_that_cannot_be_looked_at(source):
     config = config_of(CASES[0], Path())
     config["model"]["source"] = source
-    with pytest.raises(UserError, match=r"config: model: source: cannot be read: .*File name too long"):
+    with pytest.raises(UserError, match=r"config: model: source: .*( is too long|File name too long)"):
         checked_config(config, ROOT)
 
 

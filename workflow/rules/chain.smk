@@ -11,10 +11,10 @@ def named_files(container):
 @cache
 def maker(path):
     """The rule that makes a file, with its wildcards as pairs; None for a file that no rule makes."""
-    for rule in CHAINED:
-        for output in rule.output:
+    for candidate in CHAINED:
+        for output in candidate.output:
             if match := output.match(path):
-                return rule, tuple(sorted(match.groupdict().items()))
+                return candidate, tuple(sorted(match.groupdict().items()))
     return None
 
 
@@ -102,8 +102,8 @@ def tell_mismatches():
     MISMATCHES.clear()
 
 
-CHAINED = [rule for rule in workflow.rules if "spec" in dict(rule.params.items())]
-PLAIN_SPECS = {rule.name: rule.params.spec for rule in CHAINED}
+CHAINED = [one for one in workflow.rules if "spec" in dict(one.params.items())]
+PLAIN_SPECS = {one.name: one.params.spec for one in CHAINED}
 MISMATCHES = {}
 looking = True
 
