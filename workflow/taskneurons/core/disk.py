@@ -14,7 +14,7 @@ LEAST = 10 * 2**20  # bytes that must be free before a run starts
 
 
 def told(problem: BaseException) -> str | None:
-    """What to tell of an error that a full disk, or one that may not be written, is the reason of; None for any other."""
+    """What to tell of an error whose reason is a full disk, or one that may not be written; None for any other."""
     reason: BaseException | None = problem
     while reason is not None:
         number = _number(reason)

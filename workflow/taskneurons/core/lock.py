@@ -1,4 +1,7 @@
-"""A run's lock, which is the kernel's: held by the Snakemake that works on the run, and gone with it, however it ends."""
+"""A run's lock, which is the kernel's: the Snakemake that works on the run holds it, and it is gone with that process.
+
+The run's jobs share a lock of their own (`core/owner.py`).
+"""
 
 import contextlib
 import errno
@@ -50,8 +53,8 @@ def _hold(lock: IO[bytes], run: Path) -> None:
     except BlockingIOError:
         lock.seek(0)
         raise UserError(
-            f"another snakemake works on the run {run.name!r} ({lock.read().decode().strip()}): wait until it has ended, or stop it "
-            "with Ctrl-C or kill; a config with another `run` can be run beside it"
+            f"another snakemake works on the run {run.name!r} ({lock.read().decode().strip()}): wait until it has "
+            "ended, or stop it with Ctrl-C or kill; a config with another `run` can be run beside it"
         ) from None
     lock.truncate(0)
     with contextlib.suppress(OSError):  # a full disk: only the message of the other one is poorer
@@ -68,8 +71,8 @@ def _wait_for(jobs: IO[bytes], run: Path) -> None:
         except BlockingIOError:
             if time.monotonic() > end:
                 raise UserError(
-                    f"jobs of an earlier snakemake are still at work on the run {run.name!r}, on this machine or another: "
-                    "wait until they have ended, or cancel them"
+                    f"jobs of an earlier snakemake are still at work on the run {run.name!r}, on this machine or "
+                    "another: wait until they have ended, or cancel them"
                 ) from None
             time.sleep(0.2)
     fcntl.flock(jobs, fcntl.LOCK_UN)

@@ -15,26 +15,23 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO
 
 VARIABLE = "TASKNEURONS_OWNER"  # <process id>:<when it was started>@<path of the lock that jobs share>
 SECONDS = 0.5  # between two looks at the owner
 
-_shared: list[IO[str]] = []  # open, and so locked, until the process ends
-
 
 def named(jobs: Path) -> str:
     """This process as the owner of jobs that share the lock on a file: the variable's value."""
-    return f"{_name(os.getpid())}@{jobs.absolute()}"
+    return f"{identity(os.getpid())}@{jobs.absolute()}"
 
 
 def is_alive(value: str) -> bool:
     """Whether the process that the variable names is still there."""
     name = value.partition("@")[0]
-    return name == _name(int(name.partition(":")[0]))
+    return name == identity(int(name.partition(":")[0]))
 
 
-def _name(process: int) -> str | None:
+def identity(process: int) -> str | None:
     """A process's id and when it was started, which tells it from a later one of that id; None if it has ended."""
     try:
         if not Path("/proc/self/stat").exists():  # no Linux: the id alone
@@ -54,9 +51,8 @@ def end_with_owner() -> None:
     if not value:
         return
     with contextlib.suppress(OSError):  # a file system without locks, of which Snakemake has warned
-        file = Path(value.partition("@")[2]).open("a")
-        _shared.append(file)
-        fcntl.flock(file, fcntl.LOCK_SH)
+        # Never closed: the lock is shared until the process ends.
+        fcntl.flock(os.open(value.partition("@")[2], os.O_CREAT | os.O_RDONLY, 0o644), fcntl.LOCK_SH)
     if not is_alive(value):
         sys.exit("the snakemake that started this job is gone: the job ends too")
     threading.Thread(target=_watch, args=(value,), daemon=True).start()

@@ -72,7 +72,7 @@ def main(options: list[str]) -> None:
 
 
 def _start_logging(path: Path | None) -> None:
-    logging.raiseExceptions = False  # where the disk is full, a line of the log is lost, and no traceback printed for it
+    logging.raiseExceptions = False  # a line that a full disk does not take is lost, with no traceback for it
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(message)s",
