@@ -76,6 +76,7 @@ def start(project):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         started.append(process)
         return process
@@ -127,11 +128,14 @@ def test_after_a_kill_no_job_works_and_the_plain_command_goes_on(project, start,
     assert (project / "results" / "one" / "out").read_text() == "x" * 300_000
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_jobs_too(project, start, number):
+@pytest.mark.parametrize(
+    ("number", "to"), [(signal.SIGTERM, os.kill), (signal.SIGINT, os.kill), (signal.SIGINT, os.killpg)]
+)
+def test_a_signal_ends_the_jobs_too(project, start, number, to):
+    """To Snakemake alone, or, as Ctrl-C in a terminal, to all its processes."""
     process = start()
     job = job_of(project)
-    process.send_signal(number)
+    to(process.pid, number)
     assert ended(job)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 1

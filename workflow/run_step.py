@@ -4,6 +4,7 @@ A `-` in place of a text takes the next line of the standard input, which has no
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ sys.path[0] = str(Path(__file__).parent)
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is for Snakemake: no traceback of each job beside it
     from taskneurons.core import warm
 
     if sys.argv[1:2] == ["--serve"]:
