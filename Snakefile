@@ -43,5 +43,10 @@ rule all:
         "<results>/report.html",
 
 
+onstart:
+    end_jobs_on(signal.SIGINT)
+    end_jobs_on(signal.SIGTERM)
+
+
 onsuccess:
     print_report_place()

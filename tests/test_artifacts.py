@@ -1,12 +1,15 @@
 """Artifacts: written in one go, with what made them, and refused where they are not what is needed."""
 
 import errno
+import os
+import subprocess
 import sys
 import threading
 
 import pandas as pd
 import pytest
 
+from conftest import ROOT
 from taskneurons.core import artifacts
 from taskneurons.core.artifacts import read_frame, read_provenance, replacing, write_frame, write_json
 from taskneurons.core.errors import UserError
@@ -86,6 +89,35 @@ def test_a_file_takes_the_place_of_the_old_one(tmp_path):
         write_json(path, {"number": number})
         assert path.read_text() == f'{{\n  "number": {number}\n}}\n'
     assert [found.name for found in path.parent.iterdir()] == ["file.json"]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_try(tmp_path):
+    """Of the same path only: another's may be at work, and a name may look like a pattern."""
+    code = "import os, sys; from taskneurons.core.artifacts import replacing\n"
+    code += "with replacing(sys.argv[1]) as partial: partial.mkdir(); os._exit(1)"
+    for name in ("f*[a]", "f*[a].json", "fb[a]"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], cwd=ROOT / "workflow")
+    assert len(list(tmp_path.iterdir())) == 3
+    write_json(tmp_path / "f*[a]", 1)
+    names = sorted(path.name.rsplit(".", 2)[0] for path in tmp_path.iterdir() if path.is_dir())
+    assert names == [".f*[a].json", ".fb[a]"]
+
+
+def test_all_files_and_folders_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    """The order of what is written to the disk itself, and of the rename."""
+    done, path, own = [], tmp_path / "model", os.fsync
+    monkeypatch.setattr(artifacts.os, "fsync", lambda handle: done.append(of(handle)) or own(handle))
+
+    def of(handle):
+        known = [*tmp_path.rglob("*"), tmp_path]
+        (found,) = [one for one in known if os.path.samestat(one.stat(), os.fstat(handle))]
+        return found.relative_to(tmp_path).as_posix(), path.exists()
+
+    with replacing(path) as partial:
+        make_folder(partial, {"weights": "new"})
+    (weights, before), (folder, also_before), (parent, after) = done
+    assert (weights.endswith("/model/weights"), folder.endswith("/model"), parent) == (True, True, ".")
+    assert (before, also_before, after) == (False, False, True)
 
 
 def test_a_table_comes_back_with_what_made_it(tmp_path):

@@ -1,5 +1,6 @@
 """The runner of all steps: the typed call, clear errors, a log, statistics, progress."""
 
+import contextlib
 import errno
 import json
 import logging
@@ -28,7 +29,8 @@ def fresh_logging():
     root.handlers.clear()
     yield
     for handler in root.handlers:
-        handler.close()
+        with contextlib.suppress(OSError):  # one on a full disk
+            handler.close()
     root.handlers[:] = before
 
 
@@ -110,6 +112,10 @@ def test_log_and_statistics(install, tmp_path):
     [
         (UserError("the moon is missing"), "Error: the moon is missing", False),
         (OSError(errno.ENOSPC, "No space left on device"), "Error: the disk is full", False),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "Error: the disk is full", False),
+        (OSError("Error writing bytes. Detail: [errno 28] No space left on device"), "Error: the disk is full", False),
+        (OSError(errno.EROFS, "Read-only file system"), "Error: no permission, or a disk that can only be read", False),
+        (OSError(errno.EIO, "Input/output error"), "OSError: [Errno 5]", True),
         (KeyError("bug"), "KeyError: 'bug'", True),
     ],
 )
@@ -127,6 +133,39 @@ def test_errors(problem, message, traceback, install, tmp_path):
     assert message in text
     assert ("Traceback" in text) == traceback
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]  # nothing half-written
+
+
+def test_a_log_that_cannot_be_made_is_told(install, tmp_path, monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    install(lambda settings: None)
+    monkeypatch.setattr(step.logging, "FileHandler", full)
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path)
+    assert stopped.value.code == 1
+    errors = capsys.readouterr().err
+    assert "Error: the disk is full" in errors and "Traceback" not in errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_is_told_where_the_log_is_on_it_too(install, tmp_path, capsys):
+    """Lines that the log cannot take are lost; no traceback is printed for them."""
+
+    def main(settings: StepSettings) -> None:
+        logging.info("a line")
+        with Path("/dev/full").open("w") as file:
+            file.write("the result")
+
+    install(main)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "step.log").symlink_to("/dev/full")
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path)
+    assert stopped.value.code == 1
+    errors = capsys.readouterr().err
+    assert errors.count("Error: the disk is full") == 1
+    assert "Traceback" not in errors and "Logging error" not in errors
 
 
 def test_progress_without_a_terminal_is_plain_lines_with_time_left(monkeypatch, caplog):

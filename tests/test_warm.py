@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from taskneurons.core import owner
 
 RUNNER = ROOT / "workflow" / "run_step.py"
 STEP = '''"""A step for tests."""
@@ -37,11 +38,15 @@ def main(settings: Settings, *, out: Path) -> None:
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory):
-    """The variable of a warm process whose owner is a process that sleeps, and that owner."""
+    """The variables of a warm process whose owner is a process that sleeps."""
     folder = tmp_path_factory.mktemp("w")
-    with subprocess.Popen(["sleep", "1000"]) as owner:
-        yield f"{owner.pid}@{folder}/s", owner
-        owner.kill()
+    with subprocess.Popen(["sleep", "1000"]) as sleeping:
+        yield variables(sleeping, folder)
+        sleeping.kill()
+
+
+def variables(process: subprocess.Popen, folder: Path) -> dict[str, str]:
+    return {"TASKNEURONS_WARM": f"{folder}/s", owner.VARIABLE: f"{owner.identity(process.pid)}@{folder}/.jobs"}
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +71,11 @@ def library(project) -> Path:
     return project
 
 
-def start(library: Path, warm: str, **settings) -> subprocess.Popen:
+def start(library: Path, warm: dict[str, str], **settings) -> subprocess.Popen:
     spec = json.dumps({"step": "trial", **settings})
     files = json.dumps({"out": str(library / "out")})
     command = [sys.executable, str(library / "workflow" / "run_step.py"), spec, files]
-    environment = {**os.environ, "TASKNEURONS_WARM": warm, "MINE": "yes"}
+    environment = {**os.environ, **warm, "MINE": "yes"}
     return subprocess.Popen(
         command, cwd=library, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -98,7 +103,7 @@ def gone(process: int) -> bool:
 
 
 def test_a_job_is_a_fork_with_its_own_environment_folder_and_streams(library, warm):
-    job = start(library, warm[0])
+    job = start(library, warm)
     out, _ = job.communicate()
     assert job.returncode == 0
     assert "said by the step" in out
@@ -108,14 +113,14 @@ def test_a_job_is_a_fork_with_its_own_environment_folder_and_streams(library, wa
 
 
 def test_a_failing_job_has_its_status_and_its_message(library, warm):
-    job = start(library, warm[0], fails=True)
+    job = start(library, warm, fails=True)
     _, errors = job.communicate()
     assert job.returncode == 1
     assert "told to fail" in errors
 
 
 def test_a_killed_job_kills_its_fork(library, warm):
-    job = start(library, warm[0], seconds=60)
+    job = start(library, warm, seconds=60)
     process, _ = process_of(library)
     job.send_signal(signal.SIGKILL)
     job.communicate()
@@ -124,26 +129,39 @@ def test_a_killed_job_kills_its_fork(library, warm):
 
 
 def test_a_killed_fork_is_a_killed_job(library, warm):
-    job = start(library, warm[0], seconds=60)
+    job = start(library, warm, seconds=60)
     os.kill(process_of(library)[0], signal.SIGKILL)
     job.communicate()
     assert job.returncode == 137
 
 
-def test_it_is_gone_with_its_owner(library, tmp_path):
-    owner = subprocess.Popen(["sleep", "1000"])
-    job = start(library, f"{owner.pid}@{tmp_path}/s", seconds=3)
-    _, server = process_of(library)
-    owner.kill()
-    owner.wait()
-    assert gone(server)
+def test_it_and_its_jobs_are_gone_with_their_owner(library, tmp_path):
+    """Also where nobody has taken the owner away yet: a zombie."""
+    sleeping = subprocess.Popen(["sleep", "1000"])
+    job = start(library, variables(sleeping, tmp_path), seconds=60)
+    process, server = process_of(library)
+    sleeping.kill()
+    assert gone(process) and gone(server)
     job.communicate()
-    assert job.returncode == 0  # the job that was running goes on to its end
+    assert job.returncode == 137
+    assert not (library / "out").exists()
+    sleeping.wait()
 
 
-@pytest.mark.parametrize("variable", ["off", "", "1@/nowhere/s"])
-def test_without_it_a_job_runs_by_itself(library, variable):
-    job = start(library, variable)
+def test_a_job_whose_owner_is_gone_does_not_start(library, tmp_path):
+    sleeping = subprocess.Popen(["sleep", "1000"])
+    own = variables(sleeping, tmp_path) | {"TASKNEURONS_WARM": "off"}
+    sleeping.kill()
+    sleeping.wait()
+    _, errors = (job := start(library, own)).communicate()
+    assert job.returncode == 1
+    assert "the snakemake that started this job is gone" in errors
+    assert not (library / "process").exists()
+
+
+@pytest.mark.parametrize("variable", ["off", "/nowhere/s"])
+def test_without_it_a_job_runs_by_itself(library, warm, variable):
+    job = start(library, warm | {"TASKNEURONS_WARM": variable})
     job.communicate()
     assert job.returncode == 0
     assert process_of(library)[0] == job.pid

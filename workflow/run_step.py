@@ -1,6 +1,10 @@
-"""Run one step: `python workflow/run_step.py SPEC FILES [--log LOG]`. The library is found beside this file."""
+"""Run one step: `python workflow/run_step.py SPEC FILES [--log LOG]`. The library is found beside this file.
+
+A `-` in place of a text takes the next line of the standard input, which has no limit of length.
+"""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,14 +14,17 @@ sys.path[0] = str(Path(__file__).parent)
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is for Snakemake: no traceback of each job beside it
     from taskneurons.core import warm
 
     if sys.argv[1:2] == ["--serve"]:
-        warm.serve(int(sys.argv[2]), sys.argv[3])
+        warm.serve(sys.argv[2])
     else:
-        status = warm.ask(sys.argv[1:])
+        options = [sys.stdin.readline().rstrip("\n") if text == "-" else text for text in sys.argv[1:]]
+        status = warm.ask(options)
         if status is not None:
             sys.exit(status)
         from taskneurons.core import step
 
-        step.main(sys.argv[1:])
+        step.main(options)

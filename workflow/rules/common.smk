@@ -1,17 +1,21 @@
 import atexit
 import json
+import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
+from snakemake.persistence import PersistenceBase
 
 ROOT = Path(workflow.basedir)
 LIBRARY = ROOT / "workflow"
@@ -29,7 +33,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 2**20))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(256 * 2**20))
 
-from taskneurons.core import warm
+from taskneurons.core import disk, lock, owner, warm
 from taskneurons.core import chain as links  # "chain" is a name that Snakemake itself uses here
 from taskneurons.checks.config import checked_config, data_of, needed_sizes, some_tasks
 from taskneurons.checks.model_files import files_of_a_model
@@ -44,6 +48,8 @@ from taskneurons.report.contents import facts, left_out, shown
 
 try:
     RUN = checked_config(config, ROOT)
+    if workflow.is_main_process:
+        disk.check_writable(Path(".snakemake", "locks"), Path("results"), Path("results", RUN.config.run))
 except UserError as problem:
     raise WorkflowError(str(problem)) from None
 
@@ -53,21 +59,30 @@ if os.environ.get(warm.VARIABLE) != "off":
     if workflow.is_main_process:
         folder = tempfile.mkdtemp(prefix="taskneurons-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ.update({warm.VARIABLE: f"{os.getpid()}@{folder}/warm"})
+        os.environ.update({warm.VARIABLE: f"{folder}/warm"})
 
 CONFIG = RUN.config
+FOLDER = Path("results", CONFIG.run)
+os.environ.update({owner.VARIABLE: owner.named(lock.jobs_file(FOLDER))})
 STARTED = time.time()
 TASKS = list(RUN.tasks)
 ORIGINALS = [f"multitask-seed{seed}" for seed in CONFIG.training.seeds]
 TUNING = CONFIG.neuron_tuning  # None where the config leaves it out
 
+# A line that Snakemake cannot write to its own log (a full disk) is no reason to print a traceback.
+logging.raiseExceptions = False
+
 if workflow.is_main_process:
     for warning in RUN.warnings:
         logger.warning(f"config: {warning}")
 
-# Every rule's command: it calls the step that `params.spec` names with the files of `params.files`.
+# Every rule's command: it calls the step that `params.spec` names with the files of `params.files`. Both come by the
+# standard input, because a word of a command may not be longer than 128 KiB.
 os.environ.update(TASKNEURONS_RUNNER=str(LIBRARY / "run_step.py"))
-STEP = 'python "$TASKNEURONS_RUNNER" {params.spec:q} {params.files:q} --log {log:q}'
+STEP = """python "$TASKNEURONS_RUNNER" - - --log {log:q} << 'END OF JOB'
+{params.spec}
+{params.files}
+END OF JOB"""
 ENVIRONMENT = "../../envs/taskneurons.yaml"
 
 # Where trainings keep their state to go on after a kill: no output of a rule, which Snakemake would delete then.
@@ -160,6 +175,39 @@ def attribution_spec(step, resampled, **settings):
         compute=compute("inference"),
         **settings,
     )
+
+
+@contextmanager
+def locked(persistence):
+    """Snakemake's place to lock the folder, with a lock of the run that ends with the process.
+
+    Snakemake's own is a list of files. A Snakemake that is killed leaves it behind, for `--unlock`, and one that ends
+    takes away those of all others in the folder.
+    """
+    try:
+        disk.check_writable(FOLDER)
+        disk.check_room(FOLDER)
+        with lock.working_on(FOLDER, logger.warning):
+            with suppress(OSError):
+                persistence.cleanup_locks()  # of a Snakemake without this Snakefile
+            yield
+    except UserError as problem:
+        raise WorkflowError(str(problem)) from None
+
+
+PersistenceBase.lock = locked
+
+
+def end_jobs_on(number):
+    """Let a signal (Ctrl-C, kill) end the jobs too; Snakemake would wait for them."""
+    snakemakes = signal.getsignal(number)
+
+    def end_jobs(*arguments):
+        lock.end_jobs()
+        snakemakes(*arguments)
+
+    if callable(snakemakes):
+        signal.signal(number, end_jobs)
 
 
 def print_report_place():

@@ -8,7 +8,10 @@ checked when the file is read.
 """
 
 import ctypes
+import errno
+import glob
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,6 +34,8 @@ from taskneurons.core.chain import (
 from taskneurons.core.content import checked_before, content_hash, remember_checked, table_hash
 from taskneurons.core.errors import UserError
 
+SCRATCH = ".scratch"  # how the name of a temporary folder ends
+
 # Linux's renameat2: paths are taken from the working folder, and the two change places.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
@@ -39,23 +44,45 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and vanishes otherwise.
 
-    Works for files and for folders, so that a reader never sees half an artifact.
+    Works for files and for folders, so that a reader never sees half an artifact, not after a power cut either. What a
+    killed process left of an earlier try is removed: one process at a time may write a path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????{SCRATCH}"):
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=SCRATCH, dir=path.parent))
     scratch.chmod(0o755)  # mkdtemp makes private folders; an artifact is as readable as its neighbours
     partial = scratch / path.name
     try:
         yield partial
         if partial.is_file():
             partial.chmod(0o644)  # safetensors makes private files
+        _sync(partial)
         if path.is_dir():
             _exchange(partial, path)  # what was there goes with the scratch folder
         else:
             partial.replace(path)
+        _sync_one(path.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or all that a folder holds, written to the disk itself."""
+    for one in (*path.rglob("*"), path):
+        _sync_one(one)
+
+
+def _sync_one(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as problem:
+        if problem.errno != errno.EINVAL:  # a file system that does this for no folder
+            raise
+    finally:
+        os.close(handle)
 
 
 def _exchange(one: Path, other: Path) -> None:

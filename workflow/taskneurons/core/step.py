@@ -6,7 +6,6 @@ JSON texts: the spec (the step's name, the identity of its code, its settings) a
 """
 
 import argparse
-import errno
 import gc
 import inspect
 import json
@@ -21,6 +20,7 @@ from typing import Any, get_type_hints
 import psutil
 from pydantic import TypeAdapter
 
+from taskneurons.core import disk, owner
 from taskneurons.core.artifacts import write_json
 from taskneurons.core.chain import start_job
 from taskneurons.core.errors import UserError
@@ -57,34 +57,37 @@ def main(options: list[str]) -> None:
         "(MiB), the commit and the machine go to a file beside it that ends in .stats.json",
     )
     arguments = parser.parse_args(options)
+    owner.end_with_owner()
     # What was imported stays to the end: the search for garbage need not look at it, which takes 0.7 s at the exit.
     gc.freeze()
-    _start_logging(arguments.log)
     try:
+        _start_logging(arguments.log)
         call(arguments.spec, arguments.files)
+        if arguments.log:
+            _write_stats(arguments.log.with_suffix(".stats.json"), time.time() - psutil.Process().create_time())
     except UserError as problem:
         sys.exit(_report(f"Error: {problem}"))
     except Exception as problem:
-        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
-            sys.exit(_report(f"Error: the disk is full ({problem}): make room and run again; nothing was half-written"))
+        if message := disk.told(problem):
+            sys.exit(_report(f"Error: {message}"))
         logging.exception("the step failed")
         raise SystemExit(1) from None
-    if arguments.log:
-        _write_stats(arguments.log.with_suffix(".stats.json"), time.time() - psutil.Process().create_time())
 
 
 def _start_logging(path: Path | None) -> None:
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w"))
+    logging.raiseExceptions = False  # a line that a full disk does not take is lost, with no traceback for it
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
-        handlers=handlers,
+        stream=sys.stderr,
         force=True,  # a library may have set up handlers of its own while it was imported
     )
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path, mode="w")
+        file.setFormatter(logging.getLogger().handlers[0].formatter)
+        logging.getLogger().addHandler(file)
     # Third-party chatter (HTTP requests, kernel choices) is not news to the person who watches.
     for name in ("httpx", "httpx2", "datasets", "fsspec", "matplotlib", "absl", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)

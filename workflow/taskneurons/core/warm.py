@@ -3,7 +3,8 @@
 Importing torch and transformers costs seconds of CPU time, and a run has hundreds of jobs. The first job of a run
 starts the warm process (`serve`), which is gone when that run's Snakemake is. A job's own process (`ask`) passes it
 the job's options, environment, working folder and standard streams, and waits for the fork's exit status. A fork that
-loses its job (killed, timed out) kills itself. The library is imported after the fork: an edit of it counts at once.
+loses its job (killed, timed out) kills itself, and its Snakemake as any job (`core/owner.py`). The library is imported
+after the fork: an edit of it counts at once.
 
 The warm process has never started a thread nor touched CUDA, or it ends, and jobs run by themselves: so they do where
 `TASKNEURONS_WARM` is `off`, on clusters, and without Unix sockets.
@@ -24,7 +25,9 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 
-VARIABLE = "TASKNEURONS_WARM"  # off, or <process id of Snakemake>@<path of the socket>
+from taskneurons.core import owner
+
+VARIABLE = "TASKNEURONS_WARM"  # off, or the path of the socket
 KILLED = 128 + signal.SIGKILL
 PATIENCE = 120.0  # seconds until a warm process that does not answer is given up
 
@@ -44,10 +47,10 @@ PRELOADED = (
 
 def ask(options: list[str]) -> int | None:
     """Let the warm process run a job; its exit status, or None where there is no warm process to be had."""
-    owner, _, address = os.environ.get(VARIABLE, "").partition("@")
-    if not address or not hasattr(socket, "AF_UNIX"):
+    address = os.environ.get(VARIABLE, "off")
+    if address == "off" or owner.VARIABLE not in os.environ or not hasattr(socket, "AF_UNIX"):
         return None
-    connection = _connected(owner, address)
+    connection = _connected(address)
     if connection is None:
         return None
     request = json.dumps({"options": options, "folder": str(Path.cwd()), "environment": dict(os.environ)}).encode()
@@ -58,7 +61,7 @@ def ask(options: list[str]) -> int | None:
     return answer[0] if answer else KILLED
 
 
-def _connected(owner: str, address: str) -> socket.socket | None:
+def _connected(address: str) -> socket.socket | None:
     """A connection to the warm process, which is started if it is not there."""
     with contextlib.suppress(OSError):
         return _connection(address)
@@ -70,7 +73,7 @@ def _connected(owner: str, address: str) -> socket.socket | None:
             failed = Path(f"{address}.failed")
             if failed.exists():
                 return None
-            connection = _started(owner, address)
+            connection = _started(address)
             if connection is None:
                 failed.touch()
                 print(f"no warm process: {Path(f'{address}.log').read_text()}", file=sys.stderr)
@@ -89,12 +92,12 @@ def _connection(address: str) -> socket.socket:
     return connection
 
 
-def _started(owner: str, address: str) -> socket.socket | None:
+def _started(address: str) -> socket.socket | None:
     runner = str(Path(__file__).parents[2] / "run_step.py")
     environment = {**os.environ, **ONE_THREAD}
     with Path(f"{address}.log").open("a") as log:
         server = subprocess.Popen(
-            [sys.executable, runner, "--serve", owner, address],
+            [sys.executable, runner, "--serve", address],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -109,8 +112,8 @@ def _started(owner: str, address: str) -> socket.socket | None:
     return None
 
 
-def serve(owner: int, address: str) -> None:
-    """Import the packages, and fork for every job until the process `owner` is gone."""
+def serve(address: str) -> None:
+    """Import the packages, and fork for every job until the owner is gone."""
     for module in PRELOADED:
         import_module(module)
     if not _is_clean():
@@ -119,7 +122,7 @@ def serve(owner: int, address: str) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(128)
-        while _is_alive(owner):
+        while owner.is_alive(os.environ[owner.VARIABLE]):
             if not select.select([listener], [], [], 1.0)[0]:
                 continue
             connection, _ = listener.accept()
@@ -137,16 +140,6 @@ def _is_clean() -> bool:
     tasks = Path("/proc/self/task")
     threads = len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
     return threads == 1 and not sys.modules["torch"].cuda.is_initialized()
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _run(connection: socket.socket) -> None:
