@@ -44,6 +44,7 @@ rule all:
 
 
 onstart:
+    tell_mismatches()
     end_jobs_on(signal.SIGINT)
     end_jobs_on(signal.SIGTERM)
 

@@ -20,6 +20,9 @@ import psutil
 from reliability import configs, corruptions, data_files, disk_and_locks, kills, model_folders
 from reliability.page import write_page
 from reliability.small import ROOT
+from taskneurons.core.owner import VARIABLE as OWNER
+from taskneurons.core.owner import named
+from taskneurons.core.warm import VARIABLE as WARM
 
 SEED = 0
 KILLS, CORRUPTIONS, CHECKPOINTS, CONFIGS = 50, 240, 20, 500
@@ -110,7 +113,7 @@ def main() -> int:
     chosen = options.parse_args().parts or list(PARTS)
     warm = Path(tempfile.mkdtemp(prefix="reliability-"))
     # Jobs that are tried alone are forks of one warm process, as in a run (taskneurons/core/warm.py).
-    os.environ["TASKNEURONS_WARM"] = f"{os.getpid()}@{warm}/warm"
+    os.environ.update({WARM: f"{warm}/warm", OWNER: named(warm / ".jobs")})
     try:
         for part in chosen:
             try_part(part)

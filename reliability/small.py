@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -107,11 +106,10 @@ def jobs(folder: Path, config: str) -> Iterator[tuple[dict[str, Any], dict[str, 
 
 def jobs_in(dry_run: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """The spec and the files of every job of a dry-run that printed shell commands."""
-    for line in dry_run.splitlines():
-        if "$TASKNEURONS_RUNNER" in line:
-            words = shlex.split(line.partition(": ")[2])
-            spec, files = (json.loads(Path(word[1:]).read_text() if word[0] == "@" else word) for word in words[2:4])
-            yield spec, files
+    lines = iter(dry_run.splitlines())
+    for line in lines:
+        if '"$TASKNEURONS_RUNNER"' in line:
+            yield json.loads(next(lines)), json.loads(next(lines))
 
 
 def tail(text: str, lines: int = 3) -> str:
