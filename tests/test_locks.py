@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import ROOT, project_copy
+from conftest import ROOT
+from reliability.small import project_copy
 from taskneurons.core import disk, lock, owner
 from taskneurons.core.errors import UserError
 
@@ -45,6 +46,11 @@ rule slow:
         files=files(),
     shell:
         STEP
+
+
+include: "workflow/rules/chain.smk"
+
+
 """
 
 

@@ -1,5 +1,6 @@
 """The workflow runs from any folder, and what it makes does not depend on which."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import yaml
 
 import forked_snakemake
 from conftest import ROOT
-from reliability.small import project_copy
+from reliability.small import jobs_in, project_copy
 from taskneurons.checks.config import checked_config
 
 FORKS = forked_snakemake.pool(1)
@@ -38,12 +39,12 @@ def project(tmp_path_factory) -> Path:
 
 
 def commands(project: Path, folder: Path, *options: str) -> set[str]:
-    """The commands of all jobs of a run with `options` in a folder, with the project's files as they are from there."""
+    """Spec and files of all jobs of a run in a folder, with the project's files as they are from there."""
     config = str(project.parent / "two.yaml")
     options = ("--configfile", config, "--cores", "1", "--dry-run", "--printshellcmds", *options)
     status, output = FORKS.submit(forked_snakemake.snakemake, folder, *options).result()
     assert status == 0, output
-    return {line for line in output.splitlines() if line.startswith("Shell command: ")}
+    return {json.dumps(job) for job in jobs_in(output)}
 
 
 @pytest.fixture(scope="module")
