@@ -4,12 +4,12 @@
 """
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -83,8 +83,8 @@ def _wait_for_jobs(project: Path, run: str, process: subprocess.Popen[str]) -> N
 
 
 def _outcome(name: str, output: str, status: int, *messages: str) -> dict[str, str]:
-    """What came of something that should be refused with one of some messages."""
-    lines = [line for line in output.splitlines() if any(message in line for message in messages)]
+    """What came of something that should be refused with one of some messages, of which the first is shown."""
+    lines = [line for message in reversed(messages) for line in output.splitlines() if message in line]
     if "Traceback (most recent call last)" in output:
         outcome = "traceback"
     elif status == 1 and lines:
@@ -137,7 +137,7 @@ def _two_of_two_names(folder: Path, expected: dict[str, bytes]) -> dict[str, str
     return _then_finished(result, project, expected)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _small_disk(folder: Path) -> Iterator[bool]:
     """A small disk in memory at a folder; whether it could be mounted."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,8 @@ def _fill(disk: Path, left: int) -> Path:
     """A file that leaves so many KiB of a small disk."""
     free = int(subprocess.check_output(["df", "-k", "--output=avail", str(disk)]).split()[-1])
     filling = disk / "filling"
-    filling.write_bytes(bytes(max(free - left, 0) * 1024))
+    with contextlib.suppress(OSError):  # the run writes at the same time
+        filling.write_bytes(bytes(max(free - left, 0) * 1024))
     return filling
 
 
