@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from reliability import configs, corruptions, data_files, disk_and_locks, kills, model_folders
-from reliability.page import write_page
+from reliability.page import OUTCOMES, write_page
 from reliability.small import ROOT
 from taskneurons.core.owner import VARIABLE as OWNER
 from taskneurons.core.owner import named
@@ -59,6 +59,8 @@ def whole(try_all: Callable[[Path], list[dict[str, str]]]) -> Callable[[Path, se
 
     def part(folder: Path, done: set[str]) -> Found:
         if not done:
+            shutil.rmtree(folder)
+            folder.mkdir()
             yield from try_all(folder)
 
     return part
@@ -124,7 +126,7 @@ def main() -> int:
         shutil.rmtree(warm, ignore_errors=True)
     tried = {part: read(part) for part in PARTS}
     write_page(ROOT / "docs" / "reliability.md", tried, SEED, f"{platform.machine()}, {os.cpu_count()} cores")
-    bad = [one for part in tried.values() for one in part if one["outcome"] in ("traceback", "silently wrong")]
+    bad = [one for part in tried.values() for one in part if one["outcome"] in OUTCOMES[3:]]
     return 1 if bad else 0
 
 

@@ -7,9 +7,6 @@ import copy
 import math
 import random
 import re
-import sys
-import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -276,13 +273,3 @@ def try_all(count: int, seed: int, folder: Path) -> list[dict[str, str]]:
         found, message = outcome(config, wheres)
         tried.append({"name": name, "outcome": found, "message": message})
     return tried
-
-
-if __name__ == "__main__":
-    number, first = (int(text) for text in (sys.argv[1:] + ["500", "0"][len(sys.argv) - 1 :]))
-    with tempfile.TemporaryDirectory() as place:
-        results = try_all(number, first, Path(place))
-    for one in results:
-        if one["outcome"] not in (REFUSED, HARMLESS):
-            print(f"{one['outcome']}: {one['name']}\n    {one['message'][:500]}")
-    print(dict(Counter(one["outcome"] for one in results)))

@@ -1,4 +1,4 @@
-"""Broken and odd data files, and what a run makes of them: `python reliability/data_files.py`.
+"""Broken and odd data files, and what a run makes of them.
 
 Each case is one file, tried twice: as the train split of a folder whose other splits are healthy, and as the one file
 with all examples. Some more are folders as a whole. A case says the rows that a run must read from it, or that it must
@@ -9,9 +9,6 @@ split.
 import gzip
 import io
 import json
-import logging
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -538,10 +535,3 @@ def try_all(folder: Path) -> list[dict[str, str]]:
         place.mkdir(parents=True)
         found.append(attempt(case, place))
     return found
-
-
-if __name__ == "__main__":
-    logging.disable(logging.WARNING)
-    with tempfile.TemporaryDirectory() as scratch:
-        results = try_all(Path(scratch))
-    json.dump(results, sys.stdout, indent=1)

@@ -1,24 +1,14 @@
-"""A full disk, a read-only folder, two runs at once: each tried with the actual commands on a small config.
+"""A full disk, a read-only folder, two runs at once: each tried with the actual commands on a small config."""
 
-`python reliability/disk_and_locks.py FOLDER` prints what came of each; FOLDER is made, and holds copies of the project.
-"""
-
-import argparse
 import contextlib
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+from reliability.small import SNAKEMAKE, project_copy, small_config
 
-from conftest import project_copy  # noqa: E402
-from test_end_to_end import small_config  # noqa: E402
-
-SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 # KiB left once a run has started, in the project's folder or for the results alone: full in the first steps, in
 # trainings, in scores, in tables. The small config's results take 2.8 MB.
 LEFT = [("all", 16), ("all", 1500), ("results", 0), ("results", 300), ("results", 1500)]
@@ -201,10 +191,3 @@ def _read_only(folder: Path) -> dict[str, str]:
         return _outcome("read-only folder", output, process.returncode, "a disk that can only be read")
 
     return _on_small_disk(folder, "all", trial)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    for one in try_all(parser.parse_args().folder):
-        print(f"{one['outcome']:16} {one['name']}: {one['message']}")

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-OUTCOMES = ("refused clearly", "harmless", "traceback", "silently wrong")
+OUTCOMES = ("refused clearly", "harmless", "skipped", "refused unclearly", "traceback", "silently wrong")
 EXAMPLES = 6  # of each part, with what a user reads
 
 HEAD = """# Reliability
@@ -34,7 +34,10 @@ PARTS = {
 
 def write_page(path: Path, tried: dict[str, list[dict[str, str]]], seed: int, machine: str) -> None:
     """Write the page: a table of all parts, and examples of each."""
-    lines = ["| tried | cases | " + " | ".join(OUTCOMES) + " | core-minutes |", "|---|---|" + "---|" * 5]
+    lines = [
+        "| tried | cases | " + " | ".join(OUTCOMES) + " | core-minutes |",
+        "|---|---|" + "---|" * (len(OUTCOMES) + 1),
+    ]
     total = 0.0
     for part, found in tried.items():
         counts = [sum(one["outcome"] == outcome for one in found) for outcome in OUTCOMES]
@@ -52,8 +55,8 @@ def write_page(path: Path, tried: dict[str, list[dict[str, str]]], seed: int, ma
 
 def examples(found: list[dict[str, str]], seed: int) -> list[dict[str, str]]:
     """All that went wrong, and some of the rest."""
-    bad = [one for one in found if one["outcome"] in OUTCOMES[2:]]
-    good = [one for one in found if one["outcome"] in OUTCOMES[:2]]
+    bad = [one for one in found if one["outcome"] in OUTCOMES[3:]]
+    good = [one for one in found if one["outcome"] in OUTCOMES[:3]]
     return bad + random.Random(seed).sample(good, min(EXAMPLES, len(good)))
 
 
