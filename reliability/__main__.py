@@ -25,7 +25,7 @@ from taskneurons.core.owner import named
 from taskneurons.core.warm import VARIABLE as WARM
 
 SEED = 0
-KILLS, CORRUPTIONS, CHECKPOINTS, CONFIGS = 50, 240, 20, 500
+KILLS, CORRUPTIONS, CHECKPOINTS, CONFIGS = 50, 240, 24, 500
 KEPT = ROOT / ".reliability"
 
 Found = Iterator[dict[str, str]]
@@ -41,14 +41,14 @@ def killed(folder: Path, done: set[str]) -> Found:
 
 
 def corrupted(folder: Path, done: set[str]) -> Found:
-    finished = corruptions.Finished(folder)
+    finished = corruptions.finished_runs(folder)
     for case in corruptions.cases(finished, CORRUPTIONS, SEED):
         if case["name"] not in done:
             yield corruptions.attempt(case, folder, finished)
 
 
 def checkpoints(folder: Path, done: set[str]) -> Found:
-    finished = corruptions.Finished(folder)
+    finished = corruptions.finished_runs(folder)
     for case in corruptions.checkpoint_cases(CHECKPOINTS, SEED):
         if case["name"] not in done:
             yield corruptions.checkpoint_attempt(case, folder, finished)

@@ -2,7 +2,8 @@
 
 The job is run as the workflow runs it, in a copy of the run. It has to refuse with one message, or to write the very
 bytes that it wrote from the undisturbed artifact. Final products, which no job reads, and a sample of all others are
-tried on the plain command instead: it has to end in the bytes of the undisturbed run, or with one message.
+tried on the plain command instead: its tables, figures and report have to be those of the undisturbed run, to the
+byte, or it ends with one message. A damaged file that no job has to read may stay until one has.
 """
 
 import json
@@ -22,7 +23,23 @@ import pyarrow.parquet as pq
 from reliability.small import ROOT, bytes_of, jobs, project_copy, run, small_config, tail
 
 KEY = b"taskneurons"
+Job = tuple[dict[str, Any], dict[str, Any]]  # spec and files
 Change = Callable[[Path, random.Random, "Finished"], None]
+
+
+def finished_runs(folder: Path) -> "Finished":
+    """Two undisturbed runs below a folder; those that are there are taken as they are."""
+    places = folder / "finished", folder / "other"
+    for project, seed in zip(places, (0, 1), strict=True):
+        if not (project / "done").exists():
+            shutil.rmtree(project, ignore_errors=True)
+            project_copy(project)
+            (project / "small.json").write_text(json.dumps({**small_config(), "seed": seed}))
+            result = run(project, "small.json", "--notemp")  # the sums of shards are kept, to be tried too
+            if result.returncode:
+                raise RuntimeError(f"the undisturbed run failed: {tail(result.stderr, 30)}")
+            (project / "done").touch()
+    return Finished(*places)
 
 
 class Finished:
@@ -31,30 +48,22 @@ class Finished:
     Attributes:
         folder: the project's copy that it was run in.
         other: that of the other seed.
-        readers: artifact → the jobs that read it, as (spec, files).
+        jobs: (spec, files) of all its jobs.
+        readers: artifact → the jobs that read it.
         bytes: path → hash of the bytes, of all outputs.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.other = folder / "finished", folder / "other"
-        for project, seed in ((self.folder, 0), (self.other, 1)):
-            if not (project / "done").exists():
-                shutil.rmtree(project, ignore_errors=True)
-                project_copy(project)
-                (project / "small.json").write_text(json.dumps({**small_config(), "seed": seed}))
-                # The sums of shards are kept, to be tried too.
-                result = run(project, "small.json", "--notemp")
-                if result.returncode:
-                    raise RuntimeError(f"the undisturbed run failed: {tail(result.stderr, 30)}")
-                (project / "done").touch()
-        self.readers: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
-        for spec, files in jobs(self.folder, "small.json"):
+    def __init__(self, folder: Path, other: Path) -> None:
+        self.folder, self.other = folder, other
+        self.jobs = list(jobs(folder, "small.json"))
+        self.readers: dict[str, list[Job]] = {}
+        for spec, files in self.jobs:
             for keyword in spec["inputs"]:
                 paths = [files[keyword]] if isinstance(files[keyword], str) else files[keyword]
                 for path in paths:
-                    if path.startswith("results/"):
+                    if path.startswith("results/") and (folder / path).exists():
                         self.readers.setdefault(path, []).append((spec, files))
-        self.bytes = bytes_of(self.folder)
+        self.bytes = bytes_of(folder)
 
     def of_kind(self, path: Path) -> list[Path]:
         """The other artifacts that look alike: of the same folder of the run, with the same ending."""
@@ -211,6 +220,8 @@ def model_of_another_run(path: Path, rng: random.Random, run: Finished) -> None:
     shutil.copytree(run.other / path.relative_to(path_of_project(path)), path)
 
 
+PRODUCTS = ("tables", "figures", "report.html")  # what a run is for
+
 ANY = (flip, flip, cut, empty, text, gone, another_of_its_kind, of_another_run)
 TABLE = (edited_rows, not_a_number, fewer_rows, renamed_column, says_another, says_nothing)
 FOLDER = (*map(file_of_folder, (flip, flip, cut, empty, gone)), another_model, weights_of_another_model)
@@ -258,7 +269,7 @@ def attempt(case: dict[str, Any], folder: Path, finished: Finished) -> dict[str,
         return outcome(case, "harmless", "there is nothing of the kind to change")
     if case["plain"]:
         result = run(project, "small.json", "--notemp")
-        paths = list(finished.bytes)
+        paths = [path for path in finished.bytes if Path(path).parts[2] in PRODUCTS]
     else:
         spec, files = rng.choice(finished.readers[case["path"]])
         paths = [path for name, path in each(files) if name not in spec["inputs"] and path in finished.bytes]
@@ -273,7 +284,8 @@ def attempt(case: dict[str, Any], folder: Path, finished: Finished) -> dict[str,
     wrong = [path for path in paths if found.get(path) != finished.bytes[path]]
     if wrong:
         return outcome(case, "silently wrong", f"{len(wrong)} files differ, the first {wrong[0]}; {said}")
-    return outcome(case, "harmless", f"the same {len(paths)} files as without it")
+    left = " (the damaged file stays: nothing had to read it)" if found != finished.bytes and case["plain"] else ""
+    return outcome(case, "harmless", f"the same {len(paths)} files as without it{left}")
 
 
 def each(files: dict[str, Any]) -> list[tuple[str, str]]:
@@ -299,7 +311,12 @@ def outcome(case: dict[str, Any], what: str, message: str) -> dict[str, str]:
 
 # ---- what trainings keep ----
 
-KEPT = (flip, flip, cut, empty, text)
+
+def untouched(path: Path, rng: random.Random, run: Finished) -> None:
+    """Nothing: the training has to go on from it, or the other trials would show nothing."""
+
+
+KEPT = (untouched, flip, flip, cut, empty, text)
 
 
 def checkpoint_cases(number: int, seed: int) -> list[dict[str, Any]]:
@@ -346,9 +363,7 @@ def checkpoint_attempt(case: dict[str, Any], folder: Path, finished: Finished) -
         target, training = place / case["kind"], f"training/{case['kind'].removesuffix('.safetensors')}.parquet"
     case["change"](target, rng, finished)
     spec, files = next(
-        (spec, files)
-        for spec, files in jobs(finished.folder, "small.json")
-        if files.get("metrics") == f"results/small/{training}"
+        (spec, files) for spec, files in finished.jobs if files.get("metrics") == f"results/small/{training}"
     )
     result = step(project, spec, files)
     said = tail(result.stderr, 12)
@@ -358,6 +373,9 @@ def checkpoint_attempt(case: dict[str, Any], folder: Path, finished: Finished) -
     paths += folders_of(files, spec, finished)
     found = bytes_of(project)
     wrong = [path for path in paths if found.get(path) != finished.bytes[path]]
+    taken_up = "trained in an earlier try" if target.parent == tuned else "going on after"
+    if case["change"] is untouched and taken_up not in result.stderr:
+        wrong.append("the state, which was not taken up")
     return outcome(
         case,
         "silently wrong" if wrong else "harmless",

@@ -102,7 +102,12 @@ def outcome(case: dict[str, Any], what: str, message: str) -> dict[str, str]:
 
 
 def kill_in(project: Path, case: dict[str, Any], earliest: float, latest: float) -> float:
-    """Start the workflow and kill it, or one of its jobs, at the moment; the seconds after which that was."""
+    """Start the workflow and kill it, or one of its jobs, at the moment; the seconds after which that was.
+
+    Args:
+        case: its way, and its moment as a share of the time between
+        earliest, latest: in seconds.
+    """
     start = time.monotonic()
     log = (project / "killed.log").open("w")
     process = subprocess.Popen(

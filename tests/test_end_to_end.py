@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -12,7 +13,10 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from reliability.small import TASKS, project_copy, small_config
+from reliability.corruptions import Finished, attempt, cases
+from reliability.kills import kill_in, merged
+from reliability.small import TASKS, bytes_of, project_copy, small_config
+from taskneurons.core import owner
 from taskneurons.core.artifacts import read_frame, read_provenance
 from taskneurons.models.loaded import read_model_provenance
 from taskneurons.neurons.mask_file import read_mask
@@ -269,3 +273,35 @@ def test_a_selection_rule_is_one_file(another_project):
     scores = pd.read_parquet(results / "scores" / "multitask-seed1" / "cafe_facts.parquet")["score"]
     assert set(mask.selected.nonzero()[0]) == set(scores.nsmallest(6).index)
     assert "smallest" in set(pd.read_csv(results / "tables" / "selection_damage.csv")["rule"])
+
+
+def test_a_kill_right_after_a_change_of_the_config(project):
+    """One of the kills of `make reliability`: the change is taken back, and every byte is what it was."""
+    before = bytes_of(project)
+    changed = merged(small_config(), {"neuron_tuning": {"training": {"learning_rate": 2e-3}}})
+    (project / "small.json").write_text(json.dumps(changed))
+    try:
+        kill_in(project, {"way": "kill -9 of snakemake", "moment": 0.0}, 7.0, 7.0)
+        assert bytes_of(project) != before
+    finally:
+        (project / "small.json").write_text(json.dumps(small_config()))
+    result = snakemake(project)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "made with other settings or code" in result.stderr
+    assert bytes_of(project) == before
+
+
+@pytest.fixture
+def warm_jobs(tmp_path, monkeypatch):
+    """Jobs that are tried alone are forks of a warm process, as in a run."""
+    monkeypatch.setenv("TASKNEURONS_WARM", str(tmp_path / "warm"))
+    monkeypatch.setenv("TASKNEURONS_OWNER", owner.named(tmp_path / ".jobs"))
+
+
+def test_a_sample_of_corruptions(project, tmp_path, warm_jobs):
+    """Of those of `make reliability`: each refused in one message, or harmless."""
+    finished = Finished(project, project)
+    chosen = random.Random(0).sample([case for case in cases(finished, 300, 0) if not case["plain"]], 12)
+    found = [attempt(case, tmp_path, finished) for case in chosen]
+    assert {one["outcome"] for one in found} == {"refused clearly", "harmless"}, found
+    assert sum(one["outcome"] == "refused clearly" for one in found) > 6

@@ -52,7 +52,7 @@ def foreign_link(path: Path) -> str:
 
 
 def recorded(path: Path) -> dict[str, Any] | None:
-    """The provenance that an artifact carries; None if it carries none, or cannot be read.
+    """The provenance that an artifact carries; None if it carries none, cannot be read, or is not all there.
 
     A table as CSV and a figure as PNG carry none themselves: their twins (Parquet, SVG) have the hash of their bytes.
     """
@@ -67,13 +67,15 @@ def recorded(path: Path) -> dict[str, Any] | None:
         return None
     try:
         found = reader(path)
-    except (OSError, ValueError, pa.ArrowException):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException):
         return None
     return found if isinstance(found, dict) else None
 
 
 def _of_folder(path: Path) -> Any:
-    return json.loads((path / MODEL_FILE).read_text())
+    note = json.loads((path / MODEL_FILE).read_text())
+    whole = all((path / name).stat().st_size == size for name, (size, _) in note.get("files", {}).items())
+    return note if whole else None
 
 
 def _of_parquet(path: Path) -> Any:
@@ -84,6 +86,9 @@ def _of_safetensors(path: Path) -> Any:
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(min(size, 10**8)))
+    end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+    if path.stat().st_size != 8 + size + end:
+        return None
     return json.loads(header.get("__metadata__", {}).get(METADATA_KEY.decode(), "null"))
 
 

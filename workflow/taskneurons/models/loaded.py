@@ -143,7 +143,7 @@ def save_model(
             **{"kind": "model", "identity": weights_hash(model), "model_type": model.config.model_type},
             **provenance,
             **note_of_output(path),
-            "files": {file.name: bytes_hash(file) for file in sorted(partial.iterdir())},
+            "files": {file.name: [file.stat().st_size, bytes_hash(file)] for file in sorted(partial.iterdir())},
         }
         write_json(partial / MODEL_FILE, {**note, "content": content_hash(note)})
 
@@ -169,7 +169,7 @@ def read_model_provenance(path: str | Path) -> dict[str, Any]:
 
 def check_files(path: str | Path, provenance: dict[str, Any]) -> None:
     """Raise a UserError unless all files of a model artifact are as they were written; large ones once a machine."""
-    for name, known in provenance["files"].items():
+    for name, (_, known) in provenance["files"].items():
         file = Path(path) / name
         if not file.is_file():
             raise UserError(f"{path} lacks {name}, which was written with it: {HINT.format(path)}")
