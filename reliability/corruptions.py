@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from reliability.small import ROOT, bytes_of, jobs, project_copy, run, small_config, tail
+from reliability.small import ROOT, bytes_of, jobs, outcome, project_copy, run, small_config, tail
 
 KEY = b"taskneurons"
 Job = tuple[dict[str, Any], dict[str, Any]]  # spec and files
@@ -303,10 +303,6 @@ def step(project: Path, spec: dict[str, Any], files: dict[str, Any]) -> subproce
     """One job, as the workflow's rules run it, in a process of its own or in a fork of the warm one."""
     command = [sys.executable, str(project / "workflow/run_step.py"), json.dumps(spec), json.dumps(files)]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, env=dict(os.environ))
-
-
-def outcome(case: dict[str, Any], what: str, message: str) -> dict[str, str]:
-    return {"name": case["name"], "outcome": what, "message": message}
 
 
 # ---- what trainings keep ----

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from reliability.small import bytes_of, command, project_copy, run, small_config, tail
+from reliability.small import bytes_of, command, outcome, project_copy, run, small_config, tail
 
 TRIES = 3  # plain commands after a kill: a job that was killed itself fails the first
 
@@ -95,10 +95,6 @@ def attempt(case: dict[str, Any], folder: Path, reference: dict[str, dict[str, s
     if wrong:
         return outcome(case, "silently wrong", f"{said}; other bytes in {len(wrong)} files, the first {wrong[0]}")
     return outcome(case, "harmless", said)
-
-
-def outcome(case: dict[str, Any], what: str, message: str) -> dict[str, str]:
-    return {"name": case["name"], "outcome": what, "message": message}
 
 
 def kill_in(project: Path, case: dict[str, Any], earliest: float, latest: float) -> float:

@@ -115,3 +115,8 @@ def jobs_in(dry_run: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 def tail(text: str, lines: int = 3) -> str:
     """The last lines of an output."""
     return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def outcome(case: dict[str, Any], what: str, message: str) -> dict[str, str]:
+    """What came of a case, as it is kept."""
+    return {"name": case["name"], "outcome": what, "message": message}
