@@ -247,10 +247,10 @@ def cases(finished: Finished, number: int, seed: int) -> list[dict[str, Any]]:
         kind = list(kinds)[at % len(kinds)]
         path = rng.choice(kinds[kind])
         change = changes_of(path)[(at // len(kinds)) % len(changes_of(path))]
-        plain = at % 10 == 9
-        if at % 12 == 11:
+        plain = at % 15 == 14
+        if at % 16 == 15:
             path, plain = rng.choice(final), True
-            change = FINAL[(at // 12) % len(FINAL)]
+            change = FINAL[(at // 16) % len(FINAL)]
         what = f"corruption {at}: {change.__name__.replace('_', ' ')}, {path.removeprefix('results/small/')}"
         found.append({"name": f"{what}{', plain command' if plain else ''}", "path": path, "change": change})
         found[-1] |= {"plain": plain, "seed": rng.random()}
