@@ -111,13 +111,15 @@ def cpu_seconds() -> float:
 
 def main() -> int:
     options = argparse.ArgumentParser(prog="python -m reliability", description=__doc__)
-    options.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; none: all")
-    chosen = options.parse_args().parts or list(PARTS)
+    options.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; none: all, and the page is written")
+    given = options.parse_args().parts
+    if unknown := set(given) - set(PARTS):
+        options.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     warm = Path(tempfile.mkdtemp(prefix="reliability-"))
     # Jobs that are tried alone are forks of one warm process, as in a run (taskneurons/core/warm.py).
     os.environ.update({WARM: f"{warm}/warm", OWNER: named(warm / ".jobs")})
     try:
-        for part in chosen:
+        for part in given or PARTS:
             try_part(part)
     except Exception:
         traceback.print_exc()
@@ -125,7 +127,8 @@ def main() -> int:
     finally:
         shutil.rmtree(warm, ignore_errors=True)
     tried = {part: read(part) for part in PARTS}
-    write_page(ROOT / "docs" / "reliability.md", tried, SEED, f"{platform.machine()}, {os.cpu_count()} cores")
+    if not given:
+        write_page(ROOT / "docs" / "reliability.md", tried, SEED, f"{platform.machine()}, {os.cpu_count()} cores")
     bad = [one for part in tried.values() for one in part if one["outcome"] in OUTCOMES[3:]]
     return 1 if bad else 0
 

@@ -3,6 +3,8 @@
 import random
 from pathlib import Path
 
+from reliability.small import ROOT
+
 OUTCOMES = ("refused clearly", "harmless", "skipped", "refused unclearly", "traceback", "silently wrong")
 EXAMPLES = 6  # of each part, with what a user reads
 
@@ -48,7 +50,7 @@ def write_page(path: Path, tried: dict[str, list[dict[str, str]]], seed: int, ma
     for part, found in tried.items():
         text += f"\n## {part.capitalize()}\n\n{PARTS[part]}\n\n"
         for one in examples(found, seed):
-            message = " ".join(one["message"].split())
+            message = " ".join(one["message"].split()).replace(str(ROOT), "…")
             text += f"- {one['name']}: **{one['outcome']}**. {shortened(message)}\n"
     path.write_text(text)
 

@@ -46,4 +46,4 @@ def write_one(path: Path, link: str) -> None:
         path.touch()
     else:
         path.mkdir(exist_ok=True)
-        (path / MODEL_FILE).write_text(text)
+        (path / MODEL_FILE).write_text(json.dumps({**note, "files": {}}))

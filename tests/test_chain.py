@@ -107,7 +107,7 @@ def test_edited_rows_under_an_old_hash_are_refused(edit, tmp_path):
     metadata = pq.read_schema(path).metadata
     table = pq.read_table(write_table(tmp_path / "other.parquet", FRAME.assign(**edit)))
     pq.write_table(table.replace_schema_metadata(metadata), path)
-    with pytest.raises(UserError, match=r"t\.parquet is damaged or was edited.*`snakemake -R .*t\.parquet` makes it"):
+    with pytest.raises(UserError, match=r"t\.parquet is damaged or was edited.*`-R .*t\.parquet` makes it"):
         read_frame(path, "scores")
 
 
@@ -241,7 +241,7 @@ def test_a_foreign_and_a_missing_input_are_refused(run, tmp_path):
     with pytest.raises(UserError, match="it is no artifact of this workflow"):
         chain.check_inputs(specs["mask"], files)
     Path(files["scores"]).unlink()
-    with pytest.raises(UserError, match=r"scores\.parquet does not exist: `snakemake -R"):
+    with pytest.raises(UserError, match=r"scores\.parquet does not exist: your snakemake command with `-R"):
         chain.check_inputs(specs["mask"], files)
     source = tmp_path / "source.csv"
     source.write_text("a\n")

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from conftest import ROOT
@@ -131,7 +133,7 @@ def test_another_model_is_refused(results, project):
     result = run_step(project, *deactivation_of_the_base_model(results, "out.parquet"), TASKNEURONS_WARM="off")
     assert result.returncode == 1
     assert "is not the file that this job needs (model of deactivation.evaluate): it is model (" in result.stderr
-    assert "`snakemake -R " in result.stderr
+    assert "with `-R " in result.stderr
     assert "Traceback" not in result.stderr
     assert not (project / "out.parquet").exists()
 
@@ -309,3 +311,25 @@ def test_a_sample_of_corruptions(project, tmp_path, warm_jobs):
     found = [attempt(case, tmp_path, finished) for case in chosen]
     assert {one["outcome"] for one in found} == {"refused clearly", "harmless"}, found
     assert sum(one["outcome"] == "refused clearly" for one in found) > 6
+
+
+def test_a_damaged_file_is_told_and_then_made_anew(project, results):
+    """Rows edited under the old words are found by the job that reads them; the same command then mends it."""
+    before = bytes_of(project)
+    table = pq.read_table(results / "tables" / "jaccard.parquet")
+    column = table.column_names.index("value")
+    edited = pa.array([value.as_py() + 1 for value in table["value"]])
+    pq.write_table(table.set_column(column, table.schema.field(column), edited), results / "tables" / "jaccard.parquet")
+    weights = results / "models" / "multitask-seed1" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes((results / "models" / "base" / "model.safetensors").read_bytes())
+    assert len(weights.read_bytes()) == len(whole)
+    assert re.search(r"multitask +1$", snakemake(project, "-n").stdout + snakemake(project, "-n").stderr, re.MULTILINE)
+    weights.write_bytes(whole)
+    first = snakemake(project)
+    assert first.returncode == 1
+    message = r"jaccard\.parquet is damaged or was edited.* `-R results/small/tables/jaccard\.parquet` makes it anew"
+    assert re.search(message, first.stderr)
+    second = snakemake(project)
+    assert second.returncode == 0, second.stderr[-3000:]
+    assert bytes_of(project) == before

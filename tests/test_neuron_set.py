@@ -141,3 +141,12 @@ def test_a_wrong_file_is_refused_by_name(tmp_path):
         read_mask(path)
     with pytest.raises(UserError, match="does not exist"):
         read_mask(tmp_path / "absent.parquet")
+
+
+def test_sets_of_two_models_are_not_joined_but_compared():
+    one, other = NeuronSet(np.array([True, False]), (2,), "a"), NeuronSet(np.array([True, True]), (2,), "b")
+    free = NeuronSet(np.array([False, True]), (2,))
+    with pytest.raises(ValueError, match="neuron sets of different models: a and b"):
+        one.union(other)
+    assert one.jaccard(other) == 0.5
+    assert one.union(free).model == free.difference(one).model == "a"

@@ -98,7 +98,8 @@ def chained_spec(rule):
 def tell_mismatches():
     """Say, once, how many existing artifacts are not what the config asks for, and why."""
     for reason, number in Counter(MISMATCHES.values()).items():
-        logger.warning(f"{number} existing files of this run are {reason}: they are made anew where they are needed")
+        files_are = "file of this run is" if number == 1 else "files of this run are"
+        logger.warning(f"{number} existing {files_are} {reason}: made anew where needed")
     MISMATCHES.clear()
 
 

@@ -32,7 +32,7 @@ from taskneurons.core.chain import (
     with_note,
 )
 from taskneurons.core.content import checked_before, content_hash, remember_checked, table_hash
-from taskneurons.core.errors import UserError
+from taskneurons.core.errors import DamagedError, UserError
 
 SCRATCH = ".scratch"  # how the name of a temporary folder ends
 
@@ -123,7 +123,9 @@ def read_provenance(path: str | Path, kind: str) -> dict[str, Any]:
         note = (pq.read_schema(path).metadata or {}).get(METADATA_KEY)
         provenance = json.loads(note) if note else {}
     except (pa.ArrowException, OSError, ValueError) as problem:
-        raise UserError(f"{path} is not a Parquet file, or a damaged one ({problem}): {HINT.format(path)}") from problem
+        raise DamagedError(
+            Path(path), f"{path} is not a Parquet file, or a damaged one ({problem}): {HINT.format(path)}"
+        ) from problem
     if provenance.get("kind") != kind:
         raise UserError(
             f"{path} holds {provenance.get('kind') or 'no artifact of this workflow'!r}, where {kind!r} is needed"
@@ -150,9 +152,13 @@ def read_frame(path: str | Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any
     return table.to_pandas(), provenance
 
 
-def damaged(path: str | Path) -> UserError:
-    """The error about an artifact whose content is not what was written."""
-    return UserError(f"{path} is damaged or was edited: its content is not what it says of itself. {HINT.format(path)}")
+def damaged(path: str | Path, artifact: str | Path | None = None) -> DamagedError:
+    """The error about content that is not what was written; of a model, `path` is a file and `artifact` its folder."""
+    artifact = path if artifact is None else artifact
+    return DamagedError(
+        Path(artifact),
+        f"{path} is damaged or was edited: its content is not what it says of itself. {HINT.format(artifact)}",
+    )
 
 
 def write_text(path: str | Path, text: str, kind: str, provenance: dict[str, Any]) -> None:

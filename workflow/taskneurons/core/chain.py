@@ -25,7 +25,8 @@ METADATA_KEY = b"taskneurons"
 MODEL_FILE = "identity.json"  # where a model's folder says what it is
 FOREIGN = "file "  # begins the link of a file that no step makes
 IDENTITIES = {"model": "identity", "task data": "data_hash"}  # kind → what its provenance calls its content
-HINT = "`snakemake -R {}` makes it anew, with what follows from it"
+# Where the user gives options, as --configfile, they belong to this command too.
+HINT = "your snakemake command with `-R {}` makes it anew, with what follows from it"
 
 Files = dict[str, str | list[str]]
 
@@ -56,6 +57,9 @@ def recorded(path: Path) -> dict[str, Any] | None:
 
     A table as CSV and a figure as PNG carry none themselves: their twins (Parquet, SVG) have the hash of their bytes.
     """
+    mark = damage_mark(path)
+    if mark.exists() and mark.stat().st_mtime_ns >= path.stat().st_mtime_ns:
+        return None
     if path.suffix in TWINS:
         twin = recorded(path.with_suffix(TWINS[path.suffix]))
         return twin if twin and path.is_file() and twin.get("twin") == bytes_hash(path) else None
@@ -72,10 +76,19 @@ def recorded(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def damage_mark(path: Path) -> Path:
+    """The file beside an artifact by which a job that found it damaged tells the next planning so."""
+    return path.with_name(f".{path.name}.damaged")
+
+
 def _of_folder(path: Path) -> Any:
     note = json.loads((path / MODEL_FILE).read_text())
-    whole = all((path / name).stat().st_size == size for name, (size, _) in note.get("files", {}).items())
-    return note if whole else None
+    written = (path / MODEL_FILE).stat().st_mtime_ns  # last of all
+    for name, (size, content) in note["files"].items():
+        state = (path / name).stat()
+        if state.st_size != size or (state.st_mtime_ns > written and remembered_hash(path / name) != content):
+            return None
+    return note
 
 
 def _of_parquet(path: Path) -> Any:

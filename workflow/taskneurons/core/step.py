@@ -6,6 +6,7 @@ JSON texts: the spec (the step's name, the identity of its code, its settings) a
 """
 
 import argparse
+import contextlib
 import gc
 import inspect
 import json
@@ -22,8 +23,8 @@ from pydantic import TypeAdapter
 
 from taskneurons.core import disk, owner
 from taskneurons.core.artifacts import write_json
-from taskneurons.core.chain import start_job
-from taskneurons.core.errors import UserError
+from taskneurons.core.chain import damage_mark, start_job
+from taskneurons.core.errors import DamagedError, UserError
 from taskneurons.core.machine import commit, machine
 
 
@@ -66,6 +67,9 @@ def main(options: list[str]) -> None:
         if arguments.log:
             _write_stats(arguments.log.with_suffix(".stats.json"), time.time() - psutil.Process().create_time())
     except UserError as problem:
+        if isinstance(problem, DamagedError):
+            with contextlib.suppress(OSError):
+                damage_mark(problem.artifact).touch()
         sys.exit(_report(f"Error: {problem}"))
     except Exception as problem:
         if message := disk.told(problem):

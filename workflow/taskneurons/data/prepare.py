@@ -19,6 +19,7 @@ from taskneurons.core.artifacts import write_frame
 from taskneurons.core.content import content_hash
 from taskneurons.core.errors import UserError
 from taskneurons.data.sources import is_null, shuffled_rows
+from taskneurons.data.splits import SOURCE_SPLITS
 from taskneurons.data.suite.generator import draw_split
 from taskneurons.data.templates import closing_words, filled, needed_columns, template_fields
 
@@ -221,8 +222,9 @@ def main(settings: PrepareSettings, *, sources: list[Path], data: Path) -> None:
     losses = ", ".join(f"{count} {name}" for name, count in made.lost.items())
     if not examples:
         raise UserError(
-            f"the split {split!r} of {settings.key!r} is empty: its source has no usable row that the splits before it "
-            f"(train, attribution, test) have not taken: lower their data.sizes (rows lost here: {losses})"
+            f"the split {split!r} of {settings.key!r} is empty: its source has no usable row that no split before it "
+            f"has taken (they are filled in the order {', '.join(SOURCE_SPLITS)}): lower the data.sizes of those "
+            f"before it, or give more data (rows lost here: {losses})"
         )
     log.info("%s: %s: %d examples; of the rows looked at were lost: %s", settings.key, split, len(examples), losses)
     if len(examples) < sizes[split]:

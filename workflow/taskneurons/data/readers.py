@@ -92,7 +92,12 @@ def _csv_rows(path: Path, columns: list[str]) -> Iterator[Row]:
             if len(cells) != len(names):
                 raise UserError(
                     f"{path}, row {number} (line {reader.line_num}): {len(cells)} cells, where the header names "
-                    f"{len(names)} columns: a text with a comma, a quote or a line break has to stand in quotes"
+                    f"{len(names)} columns: "
+                    + (
+                        "every column needs its cell, also an empty one"
+                        if len(cells) < len(names)
+                        else "a text with a comma, a quote or a line break has to stand in quotes"
+                    )
                 )
             row = dict(zip(names, cells, strict=True))
             yield {column: row[column] for column in columns}

@@ -17,7 +17,7 @@ from taskneurons.config.settings import DeviceSettings
 from taskneurons.core.artifacts import damaged, replacing, write_json
 from taskneurons.core.chain import HINT, MODEL_FILE, note_of_output
 from taskneurons.core.content import LARGE, bytes_hash, content_hash, remembered_hash
-from taskneurons.core.errors import UserError
+from taskneurons.core.errors import DamagedError, UserError
 from taskneurons.data.task import Task
 from taskneurons.models.tensors_file import tensors_hash
 from taskneurons.neurons.blocks import know_identities
@@ -161,9 +161,9 @@ def read_model_provenance(path: str | Path) -> dict[str, Any]:
         note = json.loads(file.read_text())
         content = note.pop("content")
     except (ValueError, AttributeError, KeyError):
-        raise damaged(file) from None
+        raise damaged(file, path) from None
     if content != content_hash(note):
-        raise damaged(file)
+        raise damaged(file, path)
     return note
 
 
@@ -172,9 +172,9 @@ def check_files(path: str | Path, provenance: dict[str, Any]) -> None:
     for name, (_, known) in provenance["files"].items():
         file = Path(path) / name
         if not file.is_file():
-            raise UserError(f"{path} lacks {name}, which was written with it: {HINT.format(path)}")
+            raise DamagedError(Path(path), f"{path} lacks {name}, which was written with it: {HINT.format(path)}")
         if (remembered_hash(file) if file.stat().st_size >= LARGE else bytes_hash(file)) != known:
-            raise damaged(file)
+            raise damaged(file, path)
 
 
 def load_model(path: str | Path, settings: DeviceSettings) -> LoadedModel:

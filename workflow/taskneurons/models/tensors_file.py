@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from taskneurons.core.artifacts import damaged, replacing
 from taskneurons.core.chain import METADATA_KEY, note_of_output
 from taskneurons.core.content import checked_before, content_hash, remember_checked, short_hash
-from taskneurons.core.errors import UserError
+from taskneurons.core.errors import DamagedError, UserError
 
 Tensors = dict[str, torch.Tensor]
 
@@ -52,7 +52,7 @@ def read_tensors(path: str | Path, kind: str) -> tuple[Tensors, dict[str, Any]]:
             note = json.loads((file.metadata() or {}).get(METADATA_KEY.decode(), "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (SafetensorError, OSError, ValueError) as problem:
-        raise UserError(f"{path} is not a safetensors file, or a damaged one ({problem})") from problem
+        raise DamagedError(path, f"{path} is not a safetensors file, or a damaged one ({problem})") from problem
     if note.get("kind") != kind:
         held = note.get("kind") or "no artifact of this workflow"
         raise UserError(f"{path} holds {held!r}, where {kind!r} is needed")

@@ -36,10 +36,12 @@ class NeuronSet:
         )
 
     def _common_model(self, other: "NeuronSet") -> str | None:
-        """The model on which both were selected, if it is one; raises ValueError for models of different shapes."""
+        """The model on which both were selected; None if one fits any. Raises ValueError for different models."""
         if self.widths != other.widths:
             raise ValueError(f"neuron sets of different models: layers of {self.widths} and {other.widths} neurons")
-        return self.model if self.model == other.model else None
+        if None not in (self.model, other.model) and self.model != other.model:
+            raise ValueError(f"neuron sets of different models: {self.model} and {other.model}")
+        return self.model or other.model
 
     def union(self, other: "NeuronSet") -> "NeuronSet":
         model = self._common_model(other)
@@ -55,9 +57,10 @@ class NeuronSet:
         return NeuronSet(self.selected & ~other.selected, self.widths, model)
 
     def jaccard(self, other: "NeuronSet") -> float:
-        """|A ∩ B| / |A ∪ B|, 0 to 1; 1 for two empty sets."""
-        joined = len(self.union(other))
-        return len(self.intersection(other)) / joined if joined else 1.0
+        """|A ∩ B| / |A ∪ B|, 0 to 1; 1 for two empty sets. The sets may be of two models of one shape."""
+        one, two = NeuronSet(self.selected, self.widths), NeuronSet(other.selected, other.widths)
+        joined = len(one.union(two))
+        return len(one.intersection(two)) / joined if joined else 1.0
 
     def by_layer(self) -> list[np.ndarray]:
         """The flags of each layer, bool (width,)."""

@@ -33,8 +33,10 @@ def image_html(path: Path, text: str) -> str:
 
 def made_of_line(provenance: dict[str, Any]) -> str:
     """What a table is made of, in a line: k, seeds, models and its link in the chain."""
-    behind = provenance.get("made_with", {})
-    names = {"k": "k = {} %", "seed": "seeds {}", "model": "models {}"}
+    behind = {**provenance.get("made_with", {})}
+    if "k" in provenance:
+        behind["k"] = sorted({*behind.get("k", []), provenance["k"]})
+    names = {"k": "k = {} %", "seed": "training seeds: {}", "model": "models {}"}
     parts = [
         text.format(", ".join(f"{value}" if isinstance(value, str) else f"{value:g}" for value in behind[key]))
         for key, text in names.items()

@@ -21,4 +21,5 @@ def main(settings: TableSettings, *, parquet: Path, csv: Path, **inputs: Path | 
     with replacing(csv) as partial:
         frame.round(4).to_csv(partial, index=False)
     provenance = {"spec": settings.spec(), "table": settings.table, "twin": bytes_hash(csv)}
+    provenance |= {"k": settings.config["selection.k"]} if "selection.k" in settings.config else {}
     write_frame(parquet, frame, "table", provenance)
