@@ -65,8 +65,8 @@ def test_an_attempt_sees_a_traceback_and_a_wrong_row(tmp_path, monkeypatch):
         (
             "a.csv",
             b'text,label\n"a\n",0\nb\n',
-            "a.csv, row 2 (line 4): 1 cells, where the header names 2 columns: a text with a comma, a quote or a line "
-            "break has to stand in quotes",
+            "a.csv, row 2 (line 4): 1 cells, where the header names 2 columns: every column needs its cell, also an "
+            "empty one",
         ),
         ("a.csv", b"text,label,text\na,b,c\n", "a.csv has the column 'text' twice"),
         ("a.csv", b"text,label\ncaf\xe9,0\n", "a.csv, line 2: the byte 0xe9 is no UTF-8: save the file as UTF-8"),
