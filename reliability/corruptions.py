@@ -282,10 +282,20 @@ def attempt(case: dict[str, Any], folder: Path, finished: Finished) -> dict[str,
         return outcome(case, "refused clearly" if "Error" in said else "traceback", said)
     found = bytes_of(project)
     wrong = [path for path in paths if found.get(path) != finished.bytes[path]]
+    if wrong == [case["path"]] and same_rows(project / wrong[0], finished.folder / wrong[0]):
+        wrong = []  # a bit that means nothing, as in a column's statistics
     if wrong:
         return outcome(case, "silently wrong", f"{len(wrong)} files differ, the first {wrong[0]}; {said}")
     left = " (the damaged file stays: nothing had to read it)" if found != finished.bytes and case["plain"] else ""
     return outcome(case, "harmless", f"the same {len(paths)} files as without it{left}")
+
+
+def same_rows(one: Path, other: Path) -> bool:
+    """Whether two Parquet files hold the same rows and say the same of themselves."""
+    if one.suffix != ".parquet":
+        return False
+    tables = pq.read_table(one), pq.read_table(other)
+    return tables[0].equals(tables[1], check_metadata=True)
 
 
 def each(files: dict[str, Any]) -> list[tuple[str, str]]:
