@@ -3,11 +3,6 @@
 # there is another link than the config asks for, its job runs, whatever Snakemake remembers of it.
 
 
-def named_files(container):
-    """A job's input or output files by keyword."""
-    return {name: str(files) if isinstance(files, str) else list(map(str, files)) for name, files in container.items()}
-
-
 @cache
 def maker(path):
     """The rule that makes a file, with its wildcards as pairs; None for a file that no rule makes."""

@@ -109,6 +109,11 @@ def spec(step, *found_by_name, **settings):
     return {"step": step, "code": code, **plain}
 
 
+def named_files(container):
+    """A job's input or output files by keyword."""
+    return {name: str(files) if isinstance(files, str) else list(map(str, files)) for name, files in container.items()}
+
+
 def files(**others):
     """A rule's files by keyword, as JSON, for `params: files=`: its named inputs and outputs, and others.
 
@@ -116,12 +121,8 @@ def files(**others):
     """
 
     def of_job(wildcards, input, output):
-        named_files = {
-            name: str(value) if isinstance(value, str) else list(map(str, value))
-            for one in (input, output)
-            for name, value in one.items()
-        }
-        return json.dumps(named_files | {name: path.format(**wildcards) for name, path in others.items()})
+        of_rule = named_files(input) | named_files(output)
+        return json.dumps(of_rule | {name: path.format(**wildcards) for name, path in others.items()})
 
     return of_job
 
@@ -211,6 +212,6 @@ def end_jobs_on(number):
 
 
 def print_report_place():
-    page = Path("results") / CONFIG.run / "report.html"
+    page = FOLDER / "report.html"
     if page.exists() and page.stat().st_mtime >= STARTED:
         print(f"\nThe report is at {page}\n", file=sys.stderr)

@@ -121,7 +121,7 @@ def split_note(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def text_content(text: str, note: dict[str, Any]) -> str:
-    """The content hash of a text and its provenance."""
+    """The content hash of a text, or of the hash of something larger, and its provenance."""
     return content_hash([text, {key: value for key, value in note.items() if key != "content"}])
 
 

@@ -9,8 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from taskneurons.core.artifacts import damaged, replacing
-from taskneurons.core.chain import METADATA_KEY, note_of_output
-from taskneurons.core.content import checked_before, content_hash, remember_checked, short_hash
+from taskneurons.core.chain import METADATA_KEY, note_of_output, text_content
+from taskneurons.core.content import checked_before, remember_checked, short_hash
 from taskneurons.core.errors import DamagedError, UserError
 
 Tensors = dict[str, torch.Tensor]
@@ -26,7 +26,7 @@ def tensors_hash(tensors: Tensors) -> str:
 
 
 def _content(tensors: Tensors, note: dict[str, Any]) -> str:
-    return content_hash([tensors_hash(tensors), {key: value for key, value in note.items() if key != "content"}])
+    return text_content(tensors_hash(tensors), note)
 
 
 def write_tensors(path: str | Path, tensors: Tensors, kind: str, provenance: dict[str, Any]) -> None:
