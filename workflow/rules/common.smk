@@ -121,8 +121,8 @@ def files(**others):
     """
 
     def of_job(wildcards, input, output):
-        of_rule = named_files(input) | named_files(output)
-        return json.dumps(of_rule | {name: path.format(**wildcards) for name, path in others.items()})
+        given = named_files(input) | named_files(output)
+        return json.dumps(given | {name: path.format(**wildcards) for name, path in others.items()})
 
     return of_job
 
