@@ -3,21 +3,22 @@ if CONFIG.attribution.shards == 1:
     rule attribution:
         """Scores of all neurons on one task, bootstrap replicates of them, and the scores of subsets."""
         input:
-            model="<results>/models/{model}",
+            model=lambda w: f"<results>/models/{model_of(w.scored)}",
             data="<results>/data/{task}/attribution.parquet",
+            means=lambda w: means_of_scores(w.scored),
         output:
-            scores="<results>/scores/{model}/{task}.parquet",
-            bootstrap="<results>/scores/{model}/{task}.bootstrap.parquet",
-            subsets="<results>/scores/{model}/{task}.subsets.parquet",
+            scores="<results>/scores/{scored}/{task}.parquet",
+            bootstrap="<results>/scores/{scored}/{task}.bootstrap.parquet",
+            subsets="<results>/scores/{scored}/{task}.subsets.parquet",
         log:
-            "<results>/logs/attribution/{model}-{task}.log",
+            "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
-            model="|".join(SCORED_MODELS),
+            scored="|".join(SCORED),
         conda:
             ENVIRONMENT
         threads: CONFIG.compute.inference_threads
         params:
-            spec=attribution_spec("scores", resampled=True),
+            spec=lambda w: attribution_spec("scores", w.scored, resampled=True),
             files=files(),
         shell:
             STEP
@@ -27,17 +28,18 @@ else:
     rule attribution_shard:
         """Sums over one shard of a task's attribution examples."""
         input:
-            model="<results>/models/{model}",
+            model=lambda w: f"<results>/models/{model_of(w.scored)}",
             data="<results>/data/{task}/attribution.parquet",
+            means=lambda w: means_of_scores(w.scored),
         output:
-            sums=temp("<results>/scores/{model}/{task}/shard{shard}.parquet"),
+            sums=temp("<results>/scores/{scored}/{task}/shard{shard}.parquet"),
         log:
-            "<results>/logs/attribution/{model}-{task}-shard{shard}.log",
+            "<results>/logs/attribution/{scored}-{task}-shard{shard}.log",
         conda:
             ENVIRONMENT
         threads: CONFIG.compute.inference_threads
         params:
-            spec=lambda w: attribution_spec("shard", resampled=w.model in SCORED_MODELS, shard=int(w.shard)),
+            spec=lambda w: attribution_spec("shard", w.scored, resampled=w.scored in SCORED, shard=int(w.shard)),
             files=files(),
         shell:
             STEP
@@ -46,53 +48,76 @@ else:
         """Scores of all neurons on one task, of the sums over its shards."""
         input:
             sums=expand(
-                "<results>/scores/{{model}}/{{task}}/shard{shard}.parquet",
+                "<results>/scores/{{scored}}/{{task}}/shard{shard}.parquet",
                 shard=range(CONFIG.attribution.shards),
             ),
         output:
-            scores="<results>/scores/{model}/{task}.parquet",
-            bootstrap="<results>/scores/{model}/{task}.bootstrap.parquet",
-            subsets="<results>/scores/{model}/{task}.subsets.parquet",
+            scores="<results>/scores/{scored}/{task}.parquet",
+            bootstrap="<results>/scores/{scored}/{task}.bootstrap.parquet",
+            subsets="<results>/scores/{scored}/{task}.subsets.parquet",
         log:
-            "<results>/logs/attribution/{model}-{task}.log",
+            "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
-            model="|".join(SCORED_MODELS),
+            scored="|".join(SCORED),
         conda:
             ENVIRONMENT
         params:
-            spec=attribution_spec("merge", resampled=True),
+            spec=lambda w: attribution_spec("merge", w.scored, resampled=True),
             files=files(),
         shell:
             STEP
 
 
-# The base model's scores choose the neurons that are tuned; nothing looks at their replicates and subsets.
-if "base" not in SCORED_MODELS and CONFIG.attribution.shards == 1:
+# Nothing looks at replicates and subsets of the other scores: of the base model, whose neurons are tuned, and with the
+# other reference, with which specificity is compared.
+if CONFIG.attribution.shards == 1:
 
-    use rule attribution as base_attribution with:
-        input:
-            model="<results>/models/base",
-            data="<results>/data/{task}/attribution.parquet",
+    use rule attribution as plain_attribution with:
         output:
-            scores="<results>/scores/base/{task}.parquet",
+            scores="<results>/scores/{scored}/{task}.parquet",
         log:
-            "<results>/logs/attribution/base-{task}.log",
+            "<results>/logs/attribution/{scored}-{task}.log",
+        wildcard_constraints:
+            scored=NOT_RESAMPLED,
         params:
-            spec=attribution_spec("scores", resampled=False),
+            spec=lambda w: attribution_spec("scores", w.scored, resampled=False),
             files=files(),
 
-elif "base" not in SCORED_MODELS:
+else:
 
-    use rule merge_attribution as merge_base_attribution with:
-        input:
-            sums=expand("<results>/scores/base/{{task}}/shard{shard}.parquet", shard=range(CONFIG.attribution.shards)),
+    use rule merge_attribution as merge_plain_attribution with:
         output:
-            scores="<results>/scores/base/{task}.parquet",
+            scores="<results>/scores/{scored}/{task}.parquet",
         log:
-            "<results>/logs/attribution/base-{task}.log",
+            "<results>/logs/attribution/{scored}-{task}.log",
+        wildcard_constraints:
+            scored=NOT_RESAMPLED,
         params:
-            spec=attribution_spec("merge", resampled=False),
+            spec=lambda w: attribution_spec("merge", w.scored, resampled=False),
             files=files(),
+
+
+rule mean_outputs:
+    """The mean output of every neuron of a model over all tasks: what mean ablation puts in an output's place."""
+    input:
+        model="<results>/models/{model}",
+        data=expand("<results>/data/{task}/attribution.parquet", task=TASKS),
+    output:
+        means="<results>/means/{model}.parquet",
+    log:
+        "<results>/logs/mean_outputs/{model}.log",
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.compute.inference_threads
+    params:
+        spec=spec(
+            "attribution.mean_outputs",
+            attribution=part(CONFIG.attribution, types.Passes),
+            compute=compute("inference"),
+        ),
+        files=files(),
+    shell:
+        STEP
 
 
 rule activations:

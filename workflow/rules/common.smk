@@ -93,6 +93,7 @@ wildcard_constraints:
     task="|".join(TASKS),
     owner="|".join([*TASKS, "random"]),
     model=r"base|multitask-seed\d+",
+    scored=r"(base|multitask-seed\d+)(-from-mean)?",
     seed=r"\d+",
     draw=r"\d+",
     k=r"[0-9.]+",
@@ -165,9 +166,9 @@ def evaluation_settings(task, kind, **fixed):
     return given.model_copy(update=fixed)
 
 
-def attribution_spec(step, resampled, **settings):
+def attribution_spec(step, scored, resampled, **settings):
     """The spec of the scoring of a task, whole or in shards, with or without resampled examples."""
-    scoring = part(CONFIG.attribution, types.TaskScoring)
+    scoring = part(CONFIG.attribution, types.TaskScoring).model_copy(update={"reference": reference_of(scored)})
     return spec(
         f"attribution.{step}",
         attribution=scoring if resampled else scoring.model_copy(update={"bootstrap": 0}),

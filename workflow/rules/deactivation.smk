@@ -4,6 +4,7 @@ rule deactivation:
         model="<results>/models/{model}",
         data="<results>/data/{task}/test.parquet",
         masks=lambda w: masks_to_switch_off(w.model, w.task),
+        means=lambda w: means_file(w.model, CONFIG.ablation == "mean"),
     output:
         predictions="<results>/predictions/{model}/{task}.parquet",
     log:
@@ -31,6 +32,7 @@ rule damage:
         model="<results>/models/{model}",
         data="<results>/data/{task}/test.parquet",
         masks=lambda w: compared_masks(w.model, w.task),
+        means=lambda w: means_file(w.model, CONFIG.ablation == "mean"),
     output:
         damage="<results>/damage/{model}/{task}.parquet",
     log:
@@ -42,6 +44,7 @@ rule damage:
         spec=lambda w: spec(
             "deactivation.damage",
             damage=part(CONFIG.damage, types.DamageExamples),
+            ablations=[CONFIG.ablation],
             evaluation=evaluation_settings(w.task, types.Evaluation),
             batch_tokens=CONFIG.attribution.batch_tokens,
             compute=compute("inference"),
@@ -56,6 +59,7 @@ rule faithfulness:
     input:
         model="<results>/models/{model}",
         data="<results>/data/{task}/attribution.parquet",
+        means=lambda w: means_file(w.model, CONFIG.ablation == "mean"),
     output:
         faithfulness="<results>/faithfulness/{model}/{task}.parquet",
     log:
@@ -68,7 +72,7 @@ rule faithfulness:
             "deactivation.faithfulness",
             *(module_of("attribution.criteria", criterion) for criterion in names("attribution.criteria")),
             faithfulness=part(CONFIG.faithfulness, types.Sampling),
-            attribution=part(CONFIG.attribution, types.Scoring),
+            attribution=part(CONFIG.attribution, types.Scoring).model_copy(update={"reference": CONFIG.ablation}),
             criteria=names("attribution.criteria"),
             seed=CONFIG.seed,
             compute=compute("inference"),

@@ -33,9 +33,34 @@ def base_model_files():
     return []
 
 
-def scored_model(original):
-    """The model that scores the neurons which are switched off in an original."""
-    return original if CONFIG.attribution.model == "multitask" else "base"
+def scored_name(model, reference):
+    """A model's scores by a reference as paths name them, `{scored}` in the rules: the model, or <model>-from-mean."""
+    return f"{model}-from-mean" if reference == "mean" else model
+
+
+def model_of(scored):
+    """The model that made the scores of a name."""
+    return scored.removesuffix("-from-mean")
+
+
+def reference_of(scored):
+    """The reference of the scores of a name."""
+    return "mean" if scored.endswith("-from-mean") else "zero"
+
+
+def means_file(model, wanted):
+    """The mean outputs of a model, where they are wanted."""
+    return [f"<results>/means/{model}.parquet"] if wanted else []
+
+
+def means_of_scores(scored):
+    return means_file(model_of(scored), reference_of(scored) == "mean")
+
+
+def scored_of(original, reference=None):
+    """The scores that choose the neurons which are switched off in an original; by the config's reference, or another."""
+    model = original if CONFIG.attribution.model == "multitask" else "base"
+    return scored_name(model, reference or CONFIG.attribution.reference)
 
 
 def predictions(models):
@@ -43,36 +68,40 @@ def predictions(models):
     return [f"<results>/predictions/{model}/{task}.parquet" for model in models for task in TASKS]
 
 
-def random_masks(model, task, percents, draws):
+def random_masks(scored, task, percents, draws):
     """Random sets to compare a task's with: those of all tasks, or its own where they are matched in every layer."""
     owner = task if CONFIG.selection.random_scope == "per-layer" else "random"
-    return [f"<results>/masks/{model}/{owner}/random{percent_text(k)}-draw{n}.parquet" for k in percents for n in draws]
+    return [f"<results>/masks/{scored}/{owner}/random{percent_text(k)}-draw{n}.parquet" for k in percents for n in draws]
 
 
-def own_mask(model, task, k=None):
+def own_mask(scored, task, k=None):
     """The mask of a task's own neurons: the top k % in the config's scope."""
     k = percent_text(CONFIG.selection.k if k is None else k)
-    return f"<results>/masks/{model}/{task}/{CONFIG.selection.scope}{k}.parquet"
+    return f"<results>/masks/{scored}/{task}/{CONFIG.selection.scope}{k}.parquet"
 
 
 def masks_to_switch_off(original, tested):
     """The sets that are switched off one after the other in an original: every task's own, and random ones."""
-    model = scored_model(original)
-    return [own_mask(model, task) for task in TASKS] + random_masks(model, tested, [CONFIG.selection.k], DRAWS)
+    scored = scored_of(original)
+    return [own_mask(scored, task) for task in TASKS] + random_masks(scored, tested, [CONFIG.selection.k], DRAWS)
 
 
 def compared_masks(original, tested):
     """The masks of the damage table, made on the model that scores this one's neurons."""
-    model = scored_model(original)
+    scored = scored_of(original)
     compared = [
-        f"<results>/masks/{model}/{task}/{one}{percent_text(k)}.parquet"
+        f"<results>/masks/{scored}/{task}/{one}{percent_text(k)}.parquet"
         for task in TASKS
         for one, percents in DAMAGE_RULES.items()
         if one in COMPARING or one in OWN_RULES
         for k in percents
     ]
-    return compared + random_masks(model, tested, CONFIG.damage.rules.get("random", []), DRAWS)
+    return compared + random_masks(scored, tested, CONFIG.damage.rules.get("random", []), DRAWS)
 
 
-# The models whose scores choose the neurons that are switched off.
-SCORED_MODELS = list(dict.fromkeys(scored_model(original) for original in ORIGINALS))
+# The scores that choose the neurons which are switched off, and a pattern of the others that there may be.
+SCORED = list(dict.fromkeys(scored_of(original) for original in ORIGINALS))
+NOT_RESAMPLED = rf"(?!({'|'.join(SCORED)})/)(base|multitask-seed\d+)(-from-mean)?"
+
+# The scores of the base model, which choose the neurons that are tuned.
+BASE_SCORED = scored_name("base", CONFIG.attribution.reference)

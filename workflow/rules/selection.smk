@@ -1,12 +1,12 @@
 rule selection:
     """A task's neurons: the top k % by score, of all layers together or of each."""
     input:
-        scores=["<results>/scores/{model}/{task}.parquet"],
+        scores=["<results>/scores/{scored}/{task}.parquet"],
         activations=[],
     output:
-        masks=["<results>/masks/{model}/{task}/{rule}{k}.parquet"],
+        masks=["<results>/masks/{scored}/{task}/{rule}{k}.parquet"],
     log:
-        "<results>/logs/selection/{model}-{task}-{rule}{k}.log",
+        "<results>/logs/selection/{scored}-{task}-{rule}{k}.log",
     wildcard_constraints:
         rule="|".join(OWN_RULES),
     conda:
@@ -33,20 +33,20 @@ for comparing, percents in COMPARING.items():
         name:
             f"select_{comparing.replace('-', '_')}"
         input:
-            scores=expand("<results>/scores/{{model}}/{task}.parquet", task=TASKS),
+            scores=expand("<results>/scores/{{scored}}/{task}.parquet", task=TASKS),
             activations=(
                 []
                 if named("selection.rules", comparing).VALUES == "attribution"
-                else expand("<results>/activations/{{model}}/{task}.parquet", task=TASKS)
+                else lambda w: expand("<results>/activations/{model}/{task}.parquet", model=model_of(w.scored), task=TASKS)
             ),
         output:
             masks=[
-                f"<results>/masks/{{model}}/{task}/{comparing}{percent_text(k)}.parquet"
+                f"<results>/masks/{{scored}}/{task}/{comparing}{percent_text(k)}.parquet"
                 for task in TASKS
                 for k in percents
             ],
         log:
-            f"<results>/logs/selection/{{model}}-{comparing}.log",
+            f"<results>/logs/selection/{{scored}}-{comparing}.log",
         conda:
             ENVIRONMENT
         params:
@@ -68,11 +68,11 @@ for comparing, percents in COMPARING.items():
 rule random_selection:
     """As many random neurons as a task has; in `random` those that serve all tasks, which have the same number."""
     input:
-        like=lambda w: own_mask(w.model, TASKS[0] if w.owner == "random" else w.owner, float(w.k)),
+        like=lambda w: own_mask(w.scored, TASKS[0] if w.owner == "random" else w.owner, float(w.k)),
     output:
-        mask="<results>/masks/{model}/{owner}/random{k}-draw{draw}.parquet",
+        mask="<results>/masks/{scored}/{owner}/random{k}-draw{draw}.parquet",
     log:
-        "<results>/logs/selection/{model}-{owner}-random{k}-draw{draw}.log",
+        "<results>/logs/selection/{scored}-{owner}-random{k}-draw{draw}.log",
     conda:
         ENVIRONMENT
     params:

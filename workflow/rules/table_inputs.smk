@@ -5,13 +5,13 @@ INPUTS = {
     "original_predictions": lambda: predictions(ORIGINALS),
     "first_original_predictions": lambda: predictions(ORIGINALS[:1]),
     "base_predictions": lambda: predictions(["base"]),
-    "masks": lambda: [own_mask(scored_model(ORIGINALS[0]), task) for task in TASKS],
-    "scores": lambda: expand("<results>/scores/{model}/{task}.parquet", model=SCORED_MODELS, task=TASKS),
+    "masks": lambda: [own_mask(scored_of(ORIGINALS[0]), task) for task in TASKS],
+    "scores": lambda: expand("<results>/scores/{scored}/{task}.parquet", scored=SCORED, task=TASKS),
     "score_replicates": lambda: expand(
-        "<results>/scores/{model}/{task}.bootstrap.parquet", model=SCORED_MODELS, task=TASKS
+        "<results>/scores/{scored}/{task}.bootstrap.parquet", scored=SCORED, task=TASKS
     ),
     "subset_scores": lambda: expand(
-        "<results>/scores/{model}/{task}.subsets.parquet", model=SCORED_MODELS[0], task=TASKS
+        "<results>/scores/{scored}/{task}.subsets.parquet", scored=SCORED[0], task=TASKS
     ),
     "damage": lambda: expand("<results>/damage/{model}/{task}.parquet", model=ORIGINALS[0], task=TASKS),
     "faithfulness": lambda: expand(

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from torch import nn
 
 from taskneurons.attribution.products import all_blocks, batch_results
@@ -13,11 +13,16 @@ from taskneurons.config.settings import Passes, Scoring
 from taskneurons.data.encoding import Batch, Pair, at_least_float32
 from taskneurons.models.loaded import LoadedModel
 from taskneurons.neurons.blocks import Site, frozen, gates, visiting_outputs
+from taskneurons.neurons.mean_outputs import MeanOutputs
 
 
 class CriterionSettings(Scoring):
     """What a criterion may depend on: the attribution's settings, and a few of its own."""
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    means: MeanOutputs | None = None
+    """What a neuron that is switched off gives: its mean, or zero where there are none."""
     steps: int = 8
     """Of the integrated gradients."""
     layers: list[int] = Field(default=[])

@@ -19,6 +19,8 @@ from taskneurons.data.batches import by_length, in_halves
 from taskneurons.data.encoding import Batch, Pair, at_least_float32, collate, sample_losses
 from taskneurons.models.loaded import LoadedModel
 from taskneurons.neurons.blocks import Site, blocks, visiting_outputs
+from taskneurons.neurons.mean_outputs import MeanOutputs
+from taskneurons.neurons.sinks import sinks
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def neuron_outputs(model: PreTrainedModel) -> Iterator[list[tuple[Site, torch.Te
         yield outputs
 
 
-Reduction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Reduction = Callable[[Site, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def reduce_gradients(
@@ -52,7 +54,7 @@ def reduce_gradients(
     reduced as soon as the backward reaches it, so that no more than one layer's gradient is held.
 
     Args:
-        reduce: from ω and its gradient, (B, T, d_ff) each, at least float32, to (…, d_ff).
+        reduce: from the site and ω and its gradient there, (B, T, d_ff) each, at least float32, to (…, d_ff).
         loss: L of a sample: "mean" or "sum" over its target tokens.
         scale: the loss is multiplied by it before the backward, so that small gradients survive in float16; `reduce`
             sees scaled gradients.
@@ -63,7 +65,7 @@ def reduce_gradients(
     def reduction_of(site: Site, omega: torch.Tensor) -> Callable[[torch.Tensor], None]:
         def hook(gradient: torch.Tensor) -> None:
             wide = (site.by_sample(at_least_float32(values), samples, tokens) for values in (omega, gradient))
-            found[site.block] = reduce(*wide).cpu()
+            found[site.block] = reduce(site, *wide).cpu()
 
         return hook
 
@@ -85,21 +87,43 @@ def all_blocks(model: PreTrainedModel, found: dict[int, torch.Tensor]) -> torch.
     return torch.cat(parts, dim=-1)
 
 
-def sample_products(model: PreTrainedModel, batch: Batch, loss: str = "mean", scale: float = 1.0) -> torch.Tensor:
-    """Σ_tokens ω·∂L/∂ω of every sample and neuron, (B, n_neurons).
+def changes_of(
+    model: PreTrainedModel, batch: Batch, means: MeanOutputs | None
+) -> Callable[[Site, torch.Tensor], torch.Tensor]:
+    """How far ω is from what an ablation puts in its place: ω itself, or ω − ω̄, and 0 at sinks, with means.
 
-    Padding follows the last target token, which no loss looks at: its products are zero.
+    Mean ablation leaves sinks as they are, so that no score counts their tokens.
     """
-    return reduce_gradients(model, batch, lambda omega, gradient: (omega * gradient).sum(dim=1), loss, scale) / scale
+    if means is None:
+        return lambda site, omega: omega
+    of_blocks, counted = means.of_blocks(model), ~sinks(batch.attention_mask).unsqueeze(-1)
+    return lambda site, omega: (omega - of_blocks[site.block].to(omega)) * counted.to(omega.device)
+
+
+def sample_products(
+    model: PreTrainedModel, batch: Batch, loss: str = "mean", scale: float = 1.0, means: MeanOutputs | None = None
+) -> torch.Tensor:
+    """Σ_tokens ω·∂L/∂ω of every sample and neuron, (B, n_neurons); with means Σ_tokens (ω − ω̄)·∂L/∂ω, sinks left out.
+
+    It is minus the first-order change of L when the neuron is switched off. Padding follows the last target token,
+    which no loss looks at: its products are zero.
+    """
+    change = changes_of(model, batch, means)
+
+    def signed(site: Site, omega: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        return (change(site, omega) * gradient).sum(dim=1)
+
+    return reduce_gradients(model, batch, signed, loss, scale) / scale
 
 
 def signed_and_absolute_products(
-    model: PreTrainedModel, batch: Batch, loss: str = "mean", scale: float = 1.0
+    model: PreTrainedModel, batch: Batch, loss: str = "mean", scale: float = 1.0, means: MeanOutputs | None = None
 ) -> torch.Tensor:
-    """Σ_tokens ω·∂L/∂ω and Σ_tokens |ω·∂L/∂ω| of every sample and neuron, (2, B, n_neurons)."""
+    """As `sample_products`, and with |·| taken at each token: (2, B, n_neurons)."""
+    change = changes_of(model, batch, means)
 
-    def both(omega: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-        products = omega * gradient
+    def both(site: Site, omega: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        products = change(site, omega) * gradient
         return torch.stack([products.sum(dim=1), products.abs().sum(dim=1)])
 
     return reduce_gradients(model, batch, both, loss, scale) / scale

@@ -1,9 +1,10 @@
-"""Attribution scores of one task: R = |∂L/∂ω · ω| for every FFN neuron (section 1 of the paper).
+"""Attribution scores of one task: R = |∂L/∂ω · ω| for every FFN neuron (section 1 of the paper), or its variant
+R = |∂L/∂ω · (ω − ω̄)| with the neuron's mean output as the reference.
 
 ω_j is the output of neuron j, after activation and gate. L of a sample is the mean (optionally the sum) negative
 log-likelihood of its own target tokens. By default the products are summed over a sample's tokens, made absolute and
 averaged over samples: the first-order estimate of how much that sample's loss changes when the neuron is switched
-off. The other aggregations are per-token (|·| at every token, mean over samples of the sum) and total (|·| of the
+off, by zero ablation with the reference zero, by mean ablation with the reference mean. The other aggregations are per-token (|·| at every token, mean over samples of the sum) and total (|·| of the
 sum over everything, per sample). Sums over samples are in float64.
 
 Besides the scores, the same aggregate over resampled examples is written: bootstrap replicates, and pairs of disjoint
@@ -34,6 +35,7 @@ from taskneurons.data.task import read_task
 from taskneurons.models.loaded import LoadedModel, load_model
 from taskneurons.neurons.blocks import experts, frozen, widths
 from taskneurons.neurons.layout import neuron_index
+from taskneurons.neurons.mean_outputs import MeanOutputs, read_means
 
 
 @dataclass
@@ -60,13 +62,21 @@ class Sums:
         self.resampled += other.resampled
 
 
-def attribute(loaded: LoadedModel, pairs: list[Pair], settings: Scoring, weights: np.ndarray, what: str | None) -> Sums:
+def attribute(
+    loaded: LoadedModel,
+    pairs: list[Pair],
+    settings: Scoring,
+    weights: np.ndarray,
+    what: str | None,
+    means: MeanOutputs | None = None,
+) -> Sums:
     """Score every neuron on a task's examples, or on a part of them.
 
     Args:
         pairs: (prompt ids, target ids) of the examples.
         weights: (replicates, len(pairs)), as `resampling_weights` gives them.
         what: the name of the progress bar; None for none.
+        means: the reference, where it is not zero.
     """
     how, loss = settings.aggregation, settings.loss
     sums = Sums.none(sum(widths(loaded.model)), len(weights))
@@ -74,9 +84,9 @@ def attribute(loaded: LoadedModel, pairs: list[Pair], settings: Scoring, weights
     def products(batch: Batch) -> torch.Tensor:
         if how == "token":
             return in_compute_dtype(
-                loaded, lambda scale: signed_and_absolute_products(loaded.model, batch, loss, scale)
+                loaded, lambda scale: signed_and_absolute_products(loaded.model, batch, loss, scale, means)
             )[1]
-        return in_compute_dtype(loaded, lambda scale: sample_products(loaded.model, batch, loss, scale))
+        return in_compute_dtype(loaded, lambda scale: sample_products(loaded.model, batch, loss, scale, means))
 
     with frozen(loaded.model):
         for rows, found in batch_results(loaded, pairs, settings, products, what):
@@ -112,10 +122,13 @@ class AttributionSettings(StepSettings):
     compute: DeviceSettings
 
 
-def score_task(model: Path, data: Path, settings: AttributionSettings, shard: int = 0) -> tuple[Sums, dict[str, Any]]:
+def score_task(
+    model: Path, data: Path, means: list[Path], settings: AttributionSettings, shard: int = 0
+) -> tuple[Sums, dict[str, Any]]:
     """The sums over one shard of a task's examples, and their provenance.
 
     Args:
+        means: the model's mean outputs where they are the reference, none where zero is.
         shard: shard i of n holds the examples i, i + n, i + 2n, …
     """
     loaded = load_model(model, settings.compute)
@@ -131,9 +144,11 @@ def score_task(model: Path, data: Path, settings: AttributionSettings, shard: in
     if settings.stability is not None:
         subsets = subset_weights(len(task), settings.stability, task.key, settings.seed)
         weights = np.concatenate([bootstrap, subsets])[:, rows]
-    sums = attribute(loaded, pairs, settings.attribution, weights, f"attribution {task.key}")
+    reference = read_means(means)
+    sums = attribute(loaded, pairs, settings.attribution, weights, f"attribution {task.key}", reference)
     return sums, {
         "spec": settings.spec(),
+        "reference": "zero" if reference is None else "mean",
         **loaded.provenance_on(task),
         "widths": widths(loaded.model),
         "experts": experts(loaded.model),
@@ -167,6 +182,7 @@ def main(
     *,
     model: Path,
     data: Path,
+    means: list[Path],
     scores: Path,
     bootstrap: Path | None = None,
     subsets: Path | None = None,
@@ -176,7 +192,8 @@ def main(
     Args:
         model: the model's folder.
         data: the task's attribution split.
+        means: the model's mean outputs where they are the reference, none where zero is.
         scores, bootstrap, subsets: the scores, their replicates and the scores of subsets, to write.
     """
-    sums, provenance = score_task(model, data, settings)
+    sums, provenance = score_task(model, data, means, settings)
     write_scores(sums, provenance, settings, scores, bootstrap, subsets)

@@ -15,9 +15,9 @@ class ShardSettings(AttributionSettings):
     shard: int
 
 
-def main(settings: ShardSettings, *, model: Path, data: Path, sums: Path) -> None:
+def main(settings: ShardSettings, *, model: Path, data: Path, means: list[Path], sums: Path) -> None:
     """Write the sums over one shard of the task's attribution split."""
-    found, provenance = score_task(model, data, settings, settings.shard)
+    found, provenance = score_task(model, data, means, settings, settings.shard)
     columns = {"score": found.score}
     columns |= {f"replicate_{number}": row for number, row in enumerate(found.resampled)}
     frame = pd.concat([neuron_index(provenance["widths"], provenance["experts"]), pd.DataFrame(columns)], axis=1)

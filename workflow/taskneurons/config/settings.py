@@ -542,6 +542,8 @@ class PreparedTask(Settings):
 
 # ---- attribution and selection ----
 
+Ablation = Literal["zero", "mean"]
+
 
 class Passes(Settings):
     """How many examples go through the model at once."""
@@ -559,6 +561,8 @@ class Scoring(Passes):
     """sample: |sum over a sample's tokens|, mean over samples; token: |.| at each; total: |sum of all|"""
     loss: Literal["mean", "sum"] = "mean"
     """Over a sample's target tokens: mean or sum"""
+    reference: Ablation = "zero"
+    """What a neuron's output is held against: zero (the paper's score), or its mean output over tokens and tasks"""
 
 
 class TaskScoring(Scoring):
@@ -758,6 +762,9 @@ class Config(Settings):
     """Devices, precision, threads"""
     model: ModelSection
     """The model"""
+    ablation: Ablation = "zero"
+    """What switching a neuron off puts in its output's place: zero (the paper's way), or its mean output over tokens
+    and tasks, except at attention sinks; where both are compared (specificity, set_faithfulness) it does not count"""
     training: TrainingSection = TrainingSection()
     """The multi-task fine-tuning that makes the "original" model"""
     data: DataSection = DataSection()

@@ -1,69 +1,75 @@
 """How much a task suffers when sets of neurons, chosen by several rules for several tasks, are switched off.
 
-One row an example and set: rule, k, masked_task, draw, measure, id, value. The measure "loss" is the mean loss of the
-example's target tokens (nats); "score" is what the evaluation gives (0–1), for the rules and k in `scored`. The rule
-"none" is the model as it is.
+One row an example, set and ablation: rule, k, reference (of the scores that chose the set), matching, masked_task,
+draw, ablation, n_neurons, measure, id, value. The measure "loss" is the mean loss of the example's target tokens
+(nats); "score" is what the evaluation gives (0–1), for the rules and k in `scored`. The rule "none" is the model as it
+is. The matching is "k" for sets of a given size, and "own damage" for those whose size was chosen to do equal damage to
+their own task, under one ablation (`selection/equal_damage.py`).
 """
 
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from taskneurons.attribution.products import batch_results
-from taskneurons.config.settings import DamageExamples, DeviceSettings, Evaluation, Passes, StepSettings
+from taskneurons.config.settings import Ablation, DamageExamples, DeviceSettings, Evaluation, Passes, StepSettings
 from taskneurons.core.artifacts import write_frame
 from taskneurons.core.progress import progress
-from taskneurons.data.encoding import Batch, Pair, sample_losses
 from taskneurons.data.task import read_task
 from taskneurons.deactivation.switch_off import deactivated
+from taskneurons.deactivation.target_losses import target_losses
 from taskneurons.evaluation.prediction import predict
-from taskneurons.models.loaded import LoadedModel, load_model
+from taskneurons.models.loaded import load_model
 from taskneurons.neurons.mask_file import read_mask
+from taskneurons.neurons.mean_outputs import read_means
 from taskneurons.neurons.neuron_set import NeuronSet
 
 
 class DamageSettings(StepSettings):
-    """What the damage depends on; `batch_tokens` is the attribution's."""
+    """What the damage depends on; `batch_tokens` is the attribution's.
+
+    Attributes:
+        ablations: how each set is switched off, one way after the other.
+    """
 
     damage: DamageExamples
+    ablations: list[Ablation]
     evaluation: Evaluation
     batch_tokens: int
     compute: DeviceSettings
 
 
-@torch.no_grad()
-def target_losses(loaded: LoadedModel, pairs: list[Pair], passes: Passes) -> list[float]:
-    """L of every example: the mean loss of its target tokens, in nats."""
-
-    def losses(batch: Batch) -> torch.Tensor:
-        with loaded.compute.autocast():
-            return sample_losses(loaded.model, batch).double().cpu()
-
-    found = [0.0] * len(pairs)
-    for rows, values in batch_results(loaded, pairs, passes, losses, None):
-        for row, value in zip(rows, values.tolist(), strict=True):
-            found[row] = value
-    return found
+Tried = tuple[dict[str, Any], NeuronSet | None]
+WHOLE = {"rule": "none", "k": 0.0, "reference": "none", "matching": "none", "masked_task": "none", "draw": 0}
 
 
-def read_sets(paths: list[Path]) -> list[tuple[dict[str, Any], NeuronSet | None]]:
-    """The sets with what names them (rule, k, masked_task, draw), the model as it is first."""
-    nothing = {"rule": "none", "k": 0.0, "masked_task": "none", "draw": 0}
-    sets: list[tuple[dict[str, Any], NeuronSet | None]] = [(nothing, None)]
+def read_sets(paths: list[Path], ablations: list[Ablation]) -> list[Tried]:
+    """The sets with the columns that name them and how they are switched off, the model as it is first."""
+    tried: list[Tried] = [({**WHOLE, "ablation": "none"}, None)]
     for path in paths:
-        neurons, provenance = read_mask(path)
-        name = {"rule": provenance["rule"], "k": float(provenance["k"]), "masked_task": provenance["set"]}
-        sets.append(({**name, "draw": provenance.get("draw", 0)}, neurons))
-    return sets
+        neurons, made = read_mask(path)
+        name = {
+            "rule": made["rule"],
+            "k": float(made["k"]),
+            "reference": made.get("reference") or "none",
+            "matching": made.get("matching", "k"),
+            "masked_task": made["set"],
+            "draw": made.get("draw", 0),
+        }
+        for ablation in ablations:
+            if made.get("ablation", ablation) == ablation:
+                tried.append(({**name, "ablation": ablation}, neurons))
+    return tried
 
 
-def main(settings: DamageSettings, *, model: Path, data: Path, masks: list[Path], damage: Path) -> None:
+def main(
+    settings: DamageSettings, *, model: Path, data: Path, masks: list[Path], means: list[Path], damage: Path
+) -> None:
     """Write the losses and scores of a task's test split.
 
     Args:
         masks: the sets to switch off, one at a time.
+        means: the model's mean outputs, where mean ablation is among the ablations.
     """
     loaded = load_model(model, settings.compute)
     task = read_task(data)
@@ -71,25 +77,28 @@ def main(settings: DamageSettings, *, model: Path, data: Path, masks: list[Path]
     passes = Passes(batch_size=settings.evaluation.batch_size, batch_tokens=settings.batch_tokens)
     pairs = [example.pair for example in examples[: settings.damage.examples]]
     scored = {(rule, float(k)) for rule, percents in settings.damage.scored.items() for k in percents}
-    sets = read_sets(masks)
-    known: dict[tuple[str, bytes], list[float]] = {}  # equal sets, as the shared core of every task, are tried once
+    replaced_by = {"none": None, "zero": None, "mean": read_means(means)}
+    known: dict[
+        tuple[str, str, bytes], list[float]
+    ] = {}  # equal sets, as the shared core of every task, are tried once
 
-    def measured(measure: str, neurons: NeuronSet | None) -> list[float]:
-        key = (measure, b"" if neurons is None else neurons.selected.tobytes())
+    def measured(measure: str, ablation: str, neurons: NeuronSet | None) -> list[float]:
+        key = (measure, ablation, b"" if neurons is None else neurons.selected.tobytes())
         if key not in known:
-            with deactivated(loaded.model, neurons):
+            with deactivated(loaded.model, neurons, replaced_by[ablation]):
                 if measure == "loss":
-                    known[key] = target_losses(loaded, pairs, passes)
+                    known[key] = target_losses(loaded, pairs, passes, task.key)
                 else:
                     first = examples[: settings.damage.scored_examples]
                     known[key] = predict(loaded, task, first, settings.evaluation)[1]
         return known[key]
 
+    tried = read_sets(masks, settings.ablations)
     frames = []
-    for name, neurons in progress(sets, f"damage {task.key}", len(sets)):
+    for name, neurons in progress(tried, f"damage {task.key}", len(tried)):
         with_score = scored and (name["rule"] == "none" or (name["rule"], name["k"]) in scored)
         for measure in ("loss", "score") if with_score else ("loss",):
-            values = measured(measure, neurons)
+            values = measured(measure, name["ablation"], neurons)
             columns = {"measure": measure, "id": range(len(values)), "value": values}
             size = 0 if neurons is None else len(neurons)
             frames.append(pd.DataFrame({**name, "n_neurons": size, **columns}))

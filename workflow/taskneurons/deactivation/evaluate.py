@@ -15,6 +15,7 @@ from taskneurons.deactivation.switch_off import deactivated
 from taskneurons.evaluation.prediction import predict, predictions_frame, write_predictions
 from taskneurons.models.loaded import load_model
 from taskneurons.neurons.mask_file import read_mask
+from taskneurons.neurons.mean_outputs import read_means
 from taskneurons.neurons.neuron_set import NeuronSet
 
 
@@ -37,21 +38,25 @@ def read_conditions(paths: list[Path]) -> dict[str, NeuronSet]:
     return conditions
 
 
-def main(settings: DeactivationSettings, *, model: Path, data: Path, masks: list[Path], predictions: Path) -> None:
+def main(
+    settings: DeactivationSettings, *, model: Path, data: Path, masks: list[Path], means: list[Path], predictions: Path
+) -> None:
     """Write the predictions on a task's test split.
 
     Args:
         masks: the sets to switch off, one at a time.
+        means: the model's mean outputs for mean ablation, none for zero ablation.
     """
     loaded = load_model(model, settings.compute)
     task = read_task(data)
     examples = task.encoded(loaded.tokenizer)
     conditions: dict[str, NeuronSet | None] = {"none": None, **read_conditions(masks)}
+    replaced_by = read_means(means)
     frames = []
     for name, neurons in progress(conditions.items(), f"deactivation {task.key}", len(conditions)):
         of_another_task = name in settings.tasks and name != task.key
         limit = settings.evaluation.cross_task_examples if of_another_task else None
-        with deactivated(loaded.model, neurons):
+        with deactivated(loaded.model, neurons, replaced_by):
             found, scores = predict(loaded, task, examples[:limit], settings.evaluation)
         frames.append(predictions_frame(name, found, scores))
     provenance = {"spec": settings.spec(), **loaded.provenance_on(task)}

@@ -12,6 +12,7 @@ from taskneurons.data.batches import by_length, in_halves
 from taskneurons.data.encoding import Pair, collate, sample_losses
 from taskneurons.deactivation.switch_off import deactivated_by_row
 from taskneurons.models.loaded import LoadedModel
+from taskneurons.neurons.mean_outputs import MeanOutputs
 
 
 def sampled_neurons(index: pd.DataFrame, layers: int, number: int, seed: int) -> pd.DataFrame:
@@ -34,8 +35,14 @@ def sampled_neurons(index: pd.DataFrame, layers: int, number: int, seed: int) ->
 
 
 @torch.no_grad()
-def loss_changes(loaded: LoadedModel, pairs: list[Pair], neurons: Sequence[int], settings: Scoring) -> np.ndarray:
-    """L_s(ω_j = 0) − L_s of every sample s and neuron j, (samples, neurons), float64.
+def loss_changes(
+    loaded: LoadedModel,
+    pairs: list[Pair],
+    neurons: Sequence[int],
+    settings: Scoring,
+    means: MeanOutputs | None = None,
+) -> np.ndarray:
+    """L_s(ω_j = 0, or ω̄_j where there are means) − L_s of every sample s and neuron j, (samples, neurons), float64.
 
     Each sample is repeated in a batch, with another neuron switched off in each row and none in the first, so that what
     rounding does to a batch of that shape is in both losses.
@@ -48,7 +55,8 @@ def loss_changes(loaded: LoadedModel, pairs: list[Pair], neurons: Sequence[int],
 
         def changed(rows: list[int], pair: Pair = pair) -> torch.Tensor:
             batch = collate([pair] * (1 + len(rows)), loaded.compute.device)
-            with loaded.compute.autocast(), deactivated_by_row(loaded.model, [None, *(neurons[row] for row in rows)]):
+            off = [None, *(neurons[row] for row in rows)]
+            with loaded.compute.autocast(), deactivated_by_row(loaded.model, off, means):
                 losses = sample_losses(loaded.model, batch, settings.loss).double().cpu()
             return losses[1:] - losses[0]
 

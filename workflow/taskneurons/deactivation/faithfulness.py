@@ -17,6 +17,7 @@ from taskneurons.deactivation.exact_ablation import exact_effect, loss_changes, 
 from taskneurons.models.loaded import load_model
 from taskneurons.neurons.blocks import experts, widths
 from taskneurons.neurons.layout import neuron_index
+from taskneurons.neurons.mean_outputs import read_means
 
 
 class FaithfulnessSettings(StepSettings):
@@ -29,8 +30,13 @@ class FaithfulnessSettings(StepSettings):
     compute: DeviceSettings
 
 
-def main(settings: FaithfulnessSettings, *, model: Path, data: Path, faithfulness: Path) -> None:
-    """Write the comparison on a task's attribution split."""
+def main(settings: FaithfulnessSettings, *, model: Path, data: Path, means: list[Path], faithfulness: Path) -> None:
+    """Write the comparison on a task's attribution split.
+
+    Args:
+        means: the model's mean outputs for mean ablation, none for zero ablation; the criteria that look at what an
+            ablation changes look at the same one.
+    """
     loaded = load_model(model, settings.compute)
     task = read_task(data)
     wanted = settings.faithfulness
@@ -41,11 +47,13 @@ def main(settings: FaithfulnessSettings, *, model: Path, data: Path, faithfulnes
     # What single neurons do to the loss is smaller than what narrow numbers tell apart: the truth is in float32.
     in_float32 = settings.compute.model_copy(update={"dtype": "float32", "weights": "float32"})
     exactly = loaded if loaded.compute.dtype == torch.float32 else load_model(model, in_float32)
-    changes = loss_changes(exactly, pairs, neurons.index.tolist(), settings.attribution)
+    replaced_by = read_means(means)
+    changes = loss_changes(exactly, pairs, neurons.index.tolist(), settings.attribution, replaced_by)
     frame["exact"] = exact_effect(changes, settings.attribution.aggregation)
     state = loaded.provenance["state"]
     given = CriterionSettings(
         **settings.attribution.model_dump(),
+        means=replaced_by,
         steps=wanted.steps,
         layers=sorted(map(int, set(neurons["layer"]))),
         # The random criterion draws anew for each model and task: one draw for all would look like a finding.

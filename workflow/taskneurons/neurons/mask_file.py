@@ -33,7 +33,7 @@ def write_mask(
 
 def of_model(provenance: dict[str, Any]) -> dict[str, Any]:
     """What a mask says of the model, by the provenance of what it was made of."""
-    return {key: provenance.get(key) for key in ("model", "state", "seed")}
+    return {key: provenance.get(key) for key in ("model", "state", "seed", "reference")}
 
 
 def read_mask(path: str | Path) -> tuple[NeuronSet, dict[str, Any]]:

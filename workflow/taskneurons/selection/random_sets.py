@@ -29,4 +29,5 @@ def main(settings: RandomSettings, *, like: Path, mask: Path) -> None:
     else:
         neurons = random_set(len(example), example.widths, seed)
     name = {"set": f"random-{settings.draw}", "rule": "random", "k": provenance["k"], "draw": settings.draw}
-    write_mask(mask, neurons, provenance["experts"], None, {"spec": settings.spec(), **name, **of_model(provenance)})
+    made = {"spec": settings.spec(), **name, **of_model(provenance), "reference": None}  # no scores chose them
+    write_mask(mask, neurons, provenance["experts"], None, made)

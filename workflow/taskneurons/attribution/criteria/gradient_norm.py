@@ -7,6 +7,7 @@ from taskneurons.attribution.measuring import CriterionSettings, mean_over_sampl
 from taskneurons.attribution.products import in_compute_dtype, reduce_gradients
 from taskneurons.data.encoding import Batch, Pair
 from taskneurons.models.loaded import LoadedModel
+from taskneurons.neurons.blocks import Site
 
 MIXTURES = True
 
@@ -17,7 +18,7 @@ def values(loaded: LoadedModel, pairs: list[Pair], settings: CriterionSettings) 
     def measure(batch: Batch) -> torch.Tensor:
         positions = batch.predicts.unsqueeze(-1)
 
-        def norm(omega: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        def norm(site: Site, omega: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
             return (gradient * positions.to(gradient.device)).norm(dim=1)
 
         return in_compute_dtype(

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from taskneurons.attribution.measuring import CriterionSettings, mean_over_samples
-from taskneurons.attribution.products import in_compute_dtype
+from taskneurons.attribution.products import changes_of, in_compute_dtype
 from taskneurons.data.encoding import Batch, Pair, at_least_float32, sample_losses
 from taskneurons.models.loaded import LoadedModel
 from taskneurons.neurons.blocks import Site, dense_only, visiting_outputs, widths
@@ -16,6 +16,7 @@ def values(loaded: LoadedModel, pairs: list[Pair], settings: CriterionSettings) 
     """|Σ_tokens ω · mean over steps of ∂L/∂ω at a scaled ω|, mean over samples; one layer is scaled at a time.
 
     The path goes from a layer whose neurons are all off to the layer as it is, at the midpoints of `steps` equal parts.
+    Where there are means, it begins at them, sinks excepted, and ω − ω̄ is what is scaled.
     Layers that are not in settings.layers get NaN.
     """
     dense_only(loaded.model, "integrated-gradients")
@@ -37,6 +38,7 @@ def along_path(
 ) -> torch.Tensor:
     """Σ_tokens ω · mean gradient along the path, of one layer, (B, d_ff)."""
     steps = settings.steps
+    change = changes_of(loaded.model, batch, settings.means)
     total = None
     for step in range(steps):
         seen: dict[str, torch.Tensor] = {}
@@ -46,14 +48,14 @@ def along_path(
         ) -> torch.Tensor:
             if site.block != layer:  # in a dense model blocks are layers
                 return omega
-            seen["omega"] = omega.detach()
-            seen["scaled"] = (share * omega.detach()).requires_grad_()
+            seen["change"] = change(site, omega.detach().reshape(*batch.input_ids.shape, -1)).reshape(omega.shape)
+            seen["scaled"] = (omega.detach() - (1 - share) * seen["change"]).requires_grad_()
             return seen["scaled"]
 
         with torch.enable_grad(), visiting_outputs(loaded.model, scaled):
             loss = sample_losses(loaded.model, batch, settings.loss).sum() * scale
         (gradient,) = torch.autograd.grad(loss, seen["scaled"])
-        products = at_least_float32(seen["omega"]) * at_least_float32(gradient) / scale
+        products = at_least_float32(seen["change"]) * at_least_float32(gradient) / scale
         part = Site(layer, None).by_sample(products, *batch.input_ids.shape).sum(dim=1)
         total = part if total is None else total + part
     assert total is not None
