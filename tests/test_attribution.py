@@ -298,7 +298,7 @@ def test_float16_scores_of_small_gradients_need_the_scale():
 def test_a_scale_that_overflows_is_lowered(monkeypatch):
     tried = []
 
-    def overflowing(model, batch, loss, scale):
+    def overflowing(model, batch, loss, scale, means):
         tried.append(scale)
         return sample_products(model, batch, loss, 1.0) * (np.inf if scale > 256 else 1.0)
 

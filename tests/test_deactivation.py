@@ -8,7 +8,7 @@ import torch
 
 from conftest import loaded_of, readers, task_file
 from taskneurons.config.settings import DamageExamples, DeviceSettings, Evaluation, EvaluationSection
-from taskneurons.core.artifacts import read_frame
+from taskneurons.core.artifacts import read_frame, write_frame
 from taskneurons.core.errors import UserError
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.data.task import read_task
@@ -17,7 +17,9 @@ from taskneurons.deactivation.switch_off import deactivated
 from taskneurons.evaluation.prediction import predict
 from taskneurons.models.loaded import LoadedModel, weights_hash
 from taskneurons.neurons.blocks import know_identities, widths
+from taskneurons.neurons.layout import neuron_index
 from taskneurons.neurons.mask_file import write_mask
+from taskneurons.neurons.mean_outputs import KIND, read_means
 from taskneurons.neurons.neuron_set import NeuronSet, random_set
 
 
@@ -91,15 +93,16 @@ def mask_of(loaded, path, number, seed=0, **made):
     return path, neurons
 
 
-def damage_of(tmp_path, masks, **examples):
+def damage_of(tmp_path, masks, means=(), ablations=("zero",), **examples):
     settings = damage.DamageSettings(
+        ablations=list(ablations),
         damage=DamageExamples(**{"examples": 3, "scored": {"global": [10]}, "scored_examples": 2, **examples}),
         evaluation=Evaluation(batch_size=2),
         batch_tokens=1000,
         compute=DeviceSettings(),
     )
     data, out = task_file(tmp_path / "data.parquet", "one"), tmp_path / "damage.parquet"
-    damage.main(settings, model=Path("model"), data=data, masks=masks, damage=out)
+    damage.main(settings, model=Path("model"), data=data, masks=masks, means=list(means), damage=out)
     return read_frame(out, "damage")[0]
 
 
@@ -126,6 +129,43 @@ def test_damage_against_losses_one_by_one(at_hand, tmp_path):
     assert set(damage_of(tmp_path, [made[0][0]], scored={})["measure"]) == {"loss"}
 
 
+def means_file_of(loaded, path):
+    """Mean outputs of so many neurons, as a file, and as they are."""
+    sizes = widths(loaded.model)
+    frame = neuron_index(sizes).assign(mean=np.random.default_rng(0).normal(size=sum(sizes)), n_tokens=1)
+    write_frame(path, frame, KIND, {"widths": sizes, "model": loaded.identity})
+    return [path], read_means([path])
+
+
+def test_damage_under_both_ablations(at_hand, tmp_path):
+    """A set is tried under each; one that was matched under one ablation, under that alone."""
+    paths, means = means_file_of(at_hand, tmp_path / "means.parquet")
+    path, neurons = mask_of(at_hand, tmp_path / "a.parquet", 20, 1, reference="mean")
+    matched = {"matching": "own damage", "ablation": "mean", "k": 2.5}
+    other, _ = mask_of(at_hand, tmp_path / "b.parquet", 8, 2, **matched)
+    frame = damage_of(tmp_path, [path, other], paths, ("zero", "mean"), scored={})
+    found = frame[["rule", "k", "reference", "matching", "ablation"]].drop_duplicates().values.tolist()
+    assert found == [
+        ["none", 0.0, "none", "none", "none"],
+        ["global", 10.0, "mean", "k", "zero"],
+        ["global", 10.0, "mean", "k", "mean"],
+        ["global", 2.5, "none", "own damage", "mean"],
+    ]
+    examples = read_task(tmp_path / "data.parquet").encoded(at_hand.tokenizer)[:3]
+    for ablation, replaced_by in {"zero": None, "mean": means}.items():
+        with torch.no_grad(), deactivated(at_hand.model, neurons, replaced_by):
+            losses = [sample_losses(at_hand.model, collate([one.pair], torch.device("cpu"))).item() for one in examples]
+        rows = frame[(frame["k"] == 10) & (frame["ablation"] == ablation)]
+        assert rows["value"].tolist() == pytest.approx(losses, rel=1e-4)
+
+
+def test_a_loss_that_is_not_finite_stops_the_step(at_hand, tmp_path):
+    with torch.no_grad():
+        at_hand.model.lm_head.weight.fill_(float("inf"))
+    with pytest.raises(UserError, match="one: the model's logits are NaN or infinite"):
+        damage_of(tmp_path, [], scored={})
+
+
 def test_masks_that_do_not_fit_are_told(at_hand, tmp_path):
     own, _ = mask_of(at_hand, tmp_path / "own.parquet", 5)
     other, _ = mask_of(at_hand, tmp_path / "other.parquet", 5, 1, model="another")
@@ -146,14 +186,14 @@ def test_a_mask_of_the_model_that_this_one_was_trained_from_fits(at_hand, tmp_pa
     assert set(damage_of(tmp_path, [path])["rule"]) == {"none", "global"}
 
 
-def predictions_of(tmp_path, masks):
+def predictions_of(tmp_path, masks, means=()):
     settings = evaluate.DeactivationSettings(
         evaluation=EvaluationSection(batch_size=2, cross_task_examples=3),
         tasks=["one", "two"],
         compute=DeviceSettings(),
     )
     data, out = task_file(tmp_path / "data.parquet", "one"), tmp_path / "predictions.parquet"
-    evaluate.main(settings, model=Path("model"), data=data, masks=masks, predictions=out)
+    evaluate.main(settings, model=Path("model"), data=data, masks=masks, means=list(means), predictions=out)
     return read_frame(out, "predictions")[0]
 
 

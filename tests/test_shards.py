@@ -51,13 +51,13 @@ def shards(data, settings=SETTINGS):
     paths = []
     for number in range(settings["attribution"].shards):
         paths.append(data.parent / f"shard{number}.parquet")
-        shard.main(shard.ShardSettings(**settings, shard=number), model=Path("model"), data=data, sums=paths[-1])
+        shard.main(shard.ShardSettings(**settings, shard=number), model=Path("model"), data=data, means=[], sums=paths[-1])
     return paths
 
 
 def test_merged_shards_are_one_jobs_scores(data):
     one_job, whole, parts = settings_with(shards=1), files(data.parent / "whole"), files(data.parent / "parts")
-    scores.main(scores.AttributionSettings(**one_job), model=Path("model"), data=data, **whole)
+    scores.main(scores.AttributionSettings(**one_job), model=Path("model"), data=data, means=[], **whole)
     merge.main(scores.AttributionSettings(**SETTINGS), sums=shards(data), **parts)
     for name in FILES:
         one, other = pd.read_parquet(whole[name]), pd.read_parquet(parts[name])

@@ -4,8 +4,9 @@ R = |∂L/∂ω · (ω − ω̄)| with the neuron's mean output as the reference
 ω_j is the output of neuron j, after activation and gate. L of a sample is the mean (optionally the sum) negative
 log-likelihood of its own target tokens. By default the products are summed over a sample's tokens, made absolute and
 averaged over samples: the first-order estimate of how much that sample's loss changes when the neuron is switched
-off, by zero ablation with the reference zero, by mean ablation with the reference mean. The other aggregations are per-token (|·| at every token, mean over samples of the sum) and total (|·| of the
-sum over everything, per sample). Sums over samples are in float64.
+off, by zero ablation with the reference zero, by mean ablation with the reference mean. The other aggregations are
+per-token (|·| at every token, mean over samples of the sum) and total (|·| of the sum over everything, per sample).
+Sums over samples are in float64.
 
 Besides the scores, the same aggregate over resampled examples is written: bootstrap replicates, and pairs of disjoint
 subsets of growing size, by which the scores' stability is judged. A task's examples can be split over several jobs

@@ -40,7 +40,7 @@ class MeanOutputs:
             ValueError, UserError: they are of another model, as `flags_of_blocks` tells.
         """
         flags_of_blocks(model, NeuronSet(np.ones(len(self.values), dtype=bool), self.widths, self.model))
-        return list(torch.from_numpy(self.values).split([block.width for block in blocks(model)]))
+        return list(torch.tensor(self.values).split([block.width for block in blocks(model)]))
 
 
 def read_means(paths: list[Path]) -> MeanOutputs | None:

@@ -30,9 +30,16 @@ class SinksAtHand:
         self.of_pass = torch.zeros(0, 0, dtype=torch.bool)
 
     def take(self, module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
-        """Hook before a model's forward. With cached tokens the attention mask is longer than the input."""
-        ids, mask = options["input_ids"], options.get("attention_mask")
-        self.of_pass = sinks(torch.ones_like(ids) if mask is None else mask)[:, -ids.shape[1] :]
+        """Hook before a model's forward.
+
+        With cached tokens the attention mask is longer than the input. Where nothing is padded, there may be none
+        (generation leaves it out): then the cache says how many tokens went before.
+        """
+        ids, mask, cache = (options.get(key) for key in ("input_ids", "attention_mask", "past_key_values"))
+        if mask is None:
+            before = 0 if cache is None else cache.get_seq_length()
+            mask = ids.new_ones(len(ids), before + ids.shape[1])
+        self.of_pass = sinks(mask)[:, -ids.shape[1] :]
 
     def like(self, tokens: torch.Tensor | None, omega: torch.Tensor) -> torch.Tensor:
         """Which rows of ω are sinks, with a last axis of 1 to broadcast over its neurons.
@@ -48,7 +55,7 @@ class SinksAtHand:
 
 @contextmanager
 def sinks_at_hand(model: PreTrainedModel) -> Iterator[SinksAtHand]:
-    """Know the sinks of every forward pass of the block, which has to get input_ids by name (and attention_mask, if any)."""
+    """Know the sinks of every forward pass of the block, which has to get input_ids by name (and the mask, if any)."""
     found = SinksAtHand()
     handle = model.register_forward_pre_hook(found.take, with_kwargs=True)
     try:
