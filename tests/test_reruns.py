@@ -68,7 +68,7 @@ EVALUATED = {"deactivation", *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
 SELECTED = {"selection", "random_selection", *MASK_TABLES, *FROM_MASK_TABLES, *EVALUATED, *DAMAGED}
 FROM_SCORES = {"table_overlap_rate", *SELECTED, *COMPARED, *STABILITY}
 SCORED = {"attribution", *FROM_SCORES}
-BASE_SCORED = {"base_attribution", "selection", "random_selection", *TUNING}
+BASE_SCORED = {"plain_attribution", "selection", "random_selection", *TUNING}
 TRAINED = {"multitask", "activations", *SCORED, *FAITHFULNESS}
 BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
 DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
@@ -166,6 +166,8 @@ MATRIX = {
     "training.patience": ("watched", 2, TRAINED),
     # Then the base model's scores have replicates and subsets too.
     "attribution.model": ("embedded", "base", {"activations", *SCORED, *TUNING}),
+    "attribution.reference": ("embedded", "mean", {"mean_outputs", *SCORED}),
+    "ablation": ("embedded", "mean", {"mean_outputs", *EVALUATED, *DAMAGED, *FAITHFULNESS}),
     "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
     "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
     "attribution.batch_size": ("embedded", 9, ON_MODELS),
@@ -173,7 +175,7 @@ MATRIX = {
     "attribution.shards": (
         "embedded",
         2,
-        {"attribution_shard", "merge_attribution", "merge_base_attribution", *FROM_SCORES, *TUNING},
+        {"attribution_shard", "merge_attribution", "merge_plain_attribution", *FROM_SCORES, *TUNING},
     ),
     # One job writes scores, replicates and subsets: what follows from the scores runs too, though they stay the same.
     "attribution.bootstrap": ("embedded", 9, SCORED),
