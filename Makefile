@@ -37,6 +37,7 @@ reliability: $(READY)
 
 # Times and memory, against the bound and the rivals: benchmarks/results/<name>.json.
 bench: $(READY)
+	$(BIN)/python benchmarks/ablation.py
 	$(BIN)/python benchmarks/attribution.py
 	$(BIN)/python benchmarks/neuron_tuning.py
 

@@ -35,7 +35,8 @@ class SinksAtHand:
         With cached tokens the attention mask is longer than the input. Where nothing is padded, there may be none
         (generation leaves it out): then the cache says how many tokens went before.
         """
-        ids, mask, cache = (options.get(key) for key in ("input_ids", "attention_mask", "past_key_values"))
+        ids: torch.Tensor = options["input_ids"]
+        mask, cache = options.get("attention_mask"), options.get("past_key_values")
         if mask is None:
             before = 0 if cache is None else cache.get_seq_length()
             mask = ids.new_ones(len(ids), before + ids.shape[1])
