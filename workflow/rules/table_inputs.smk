@@ -19,10 +19,19 @@ INPUTS = {
         model=["base", ORIGINALS[0]],
         task=some_tasks(CONFIG, CONFIG.faithfulness.tasks),
     ),
-    "tuned_predictions": lambda: predictions(f"neuron_tuning-seed{seed}" for seed in TUNING.training.seeds),
+    "learning_rates": lambda: rate_files(SETS),
+    "curves": lambda: [
+        *expand("<results>/training/{task}-seed{seed}.curves.parquet", task=TASKS, seed=TUNING_SEEDS),
+        *expand(
+            "<results>/training/{task}-budgets-seed{seed}.curves.parquet",
+            task=BUDGET_TASKS if BUDGET_PERCENTS else [],
+            seed=TUNING_SEEDS,
+        ),
+    ],
+    "tuned_predictions": lambda: predictions(f"neuron_tuning-seed{seed}" for seed in TUNING_SEEDS),
     "proportion_predictions": lambda: expand(
         "<results>/predictions/proportions-seed{seed}/{task}.parquet",
-        seed=TUNING.proportions.seeds,
+        seed=PROPORTIONS.seeds,
         task=PROPORTION_TASKS,
     ),
 }
