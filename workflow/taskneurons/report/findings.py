@@ -73,8 +73,10 @@ def _tuning_effect(tables: Tables) -> list[str]:
     ]
 
 
-def _interval(row: pd.Series, value: str = "value") -> str:
-    return f"{row[value]:+.2f} [{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"
+def _interval(row: pd.Series, value: str = "value", digits: int = 1) -> str:
+    return "{:+.{digits}f} [{:+.{digits}f}, {:+.{digits}f}]".format(
+        *(row[column] for column in (value, "ci_low", "ci_high")), digits=digits
+    )
 
 
 def _verdict(row: pd.Series, more: str, less: str, open_: str) -> str:
@@ -93,7 +95,7 @@ def _budgets(tables: Tables) -> list[str]:
         place = (
             f"{row['steps']:.0f} steps" if row["curve"] == "steps" else f"k = {row['k']:g} %, {row['n_tasks']} tasks,"
         )
-        told = f"{place} at the {row['rate']} rate {_interval(row, 'less')}"
+        told = f"{place} at the {row['rate']} rate {_interval(row, 'less', digits=3)}"
         found[_verdict(row, "more", "less", "alike")].append(told)
     k = own.loc[own["curve"] == "steps", "k"].iloc[0]
     words = {
