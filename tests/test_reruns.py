@@ -84,7 +84,7 @@ WITH_MODEL = {
     *("table_deactivation", "table_deactivation_means", "figure_deactivation", "table_zero_shot"),
     *("table_neuron_tuning", "table_neuron_tuning_means", "figure_neuron_tuning", "report"),
 }
-SHOWN = {*NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE}
+SHOWN = {"table_learning_rates", *NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE}
 ON_MODELS = {"activations", *SCORED, *FAITHFULNESS, *BASE_SCORED}
 EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
@@ -141,12 +141,13 @@ MATRIX = {
     "tasks.*.source.hub.references": ("hub", "label", DATA),
     "tasks.*.source.hub.splits.train": ("hub", "other", DATA),
     "tasks.*.source.hub.splits.validation": ("hub", "other", {*ATTRIBUTED, *TESTED}),
-    "tasks.*.source.hub.splits.test": ("hub", "other", TESTED),
+    # Validation examples, which neuron tuning looks at, are none that test has.
+    "tasks.*.source.hub.splits.test": ("hub", "other", {*TESTED, *TUNING}),
     "tasks.*.source.local.path": ("local", "second", DATA),
     "tasks.*.source.local.references": ("local", "label", DATA),
     "tasks.*.source.local.splits.train": ("local", "test", DATA),
     "tasks.*.source.local.splits.validation": ("local", "test", {*ATTRIBUTED, *TESTED}),
-    "tasks.*.source.local.splits.test": ("local", "validation", TESTED),
+    "tasks.*.source.local.splits.test": ("local", "validation", {*TESTED, *TUNING}),
     "tasks.*.sizes.train": ("own", 11, {"prepare_data", *TRAINED, *TUNING}),
     "tasks.*.sizes.attribution": ("own", 11, ATTRIBUTED),
     "tasks.*.sizes.validation": ("own", 11, {"prepare_data", *TUNING}),
@@ -167,10 +168,10 @@ MATRIX = {
     "training.schedule": ("embedded", "constant", TRAINED),
     "training.weight_decay": ("embedded", 0.5, TRAINED),
     "training.max_gradient_norm": ("embedded", 0.5, TRAINED),
-    "training.validation": ("embedded", 2, {"prepare_data", *TRAINED}),
+    "training.validation": ("embedded", 2, TRAINED),  # the examples are there, for neuron tuning
     "training.patience": ("watched", 2, TRAINED),
     # Then the base model's scores have replicates and subsets too.
-    "attribution.model": ("embedded", "base", {"activations", *SCORED, *TUNING}),
+    "attribution.model": ("embedded", "base", {"activations", *SCORED, *BASE_COMPARED}),
     "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
     "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
     "attribution.batch_size": ("embedded", 9, ON_MODELS),
@@ -178,7 +179,7 @@ MATRIX = {
     "attribution.shards": (
         "embedded",
         2,
-        {"attribution_shard", "merge_attribution", "merge_base_attribution", *FROM_SCORES, *TUNING},
+        {"attribution_shard", "merge_attribution", "merge_base_attribution", *FROM_SCORES, *BASE_COMPARED},
     ),
     # One job writes scores, replicates and subsets: what follows from the scores runs too, though they stay the same.
     "attribution.bootstrap": ("embedded", 9, SCORED),
@@ -237,8 +238,8 @@ MATRIX = {
     "overlap.groups.*.train": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.groups.*.test": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
-    "tables.bootstrap": ("embedded", 9, NAMED),  # the overlap has replicates of its own
-    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED}),
+    "tables.bootstrap": ("embedded", 9, {*NAMED, *BUDGET_TABLE}),  # the overlap has replicates of its own
+    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED, *BUDGET_TABLE}),
 }
 
 
@@ -442,7 +443,7 @@ def test_an_unchanged_config_runs_nothing(workflows, starts):
     [
         ("train", DATA),  # test takes no prompt that training has
         ("attribution", {*ATTRIBUTED, "zero_shot", "table_zero_shot"}),
-        ("test", TESTED),
+        ("test", {*TESTED, *TUNING}),
         ("validation", {"prepare_data", *TUNING}),
     ],
 )

@@ -678,7 +678,7 @@ class Proportions(Settings):
     tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1), Different] = "all"
     """all, or a list of tasks"""
     percents: Percents = [1, 10, 100]
-    """Of all neurons, those with the highest scores"""
+    """Of all neurons, those with the highest scores (proportions: null does without)"""
     seeds: Seeds = [0]
     """One training for each seed"""
 
@@ -717,10 +717,16 @@ class TuningTraining(TuningOptimisation):
     """One training of each set for each seed; the learning rates are chosen with the first"""
 
 
+def _several(values: list[float]) -> list[float]:
+    if len(values) < 2:
+        raise ValueError(f"{brief(values)} is too short: give at least two, by whose ratio the grid can be extended")
+    return values
+
+
 class RateSearch(Settings):
     """How the learning rate of a kind of set is found."""
 
-    grid: Annotated[list[Positive], Field(min_length=2), Different] = [3e-5, 3e-4, 3e-3]
+    grid: Annotated[list[Positive], AfterValidator(_several), Different] = [3e-5, 3e-4, 3e-3]
     """Learning rates (peaks) that are tried"""
     extensions: CountOrNone = 2
     """Where the best lies at an end of the grid, so many more are tried beyond, each by the ratio of its neighbours"""
@@ -744,7 +750,7 @@ class Budgets(Settings):
     tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1), Different] = "all"
     """all, or a list of tasks"""
     percents: Percents = [0.1, 0.3, 1, 3, 10]
-    """The k, in percent; selection.k is trained anyway"""
+    """The k, in percent; selection.k is trained anyway (budgets: null, the default, does without the others)"""
 
 
 class NeuronTuningSection(Settings):
