@@ -362,9 +362,9 @@ def checkpoint_attempt(case: dict[str, Any], folder: Path, finished: Finished) -
     rng = random.Random(case["seed"])
     tuned = place / "film_reviews-seed0"
     if case["kind"] == "a finished delta":
-        target, training = tuned / "film_reviews10.delta.safetensors", "training/film_reviews-seed0.parquet"
+        target, training = tuned / "own10-tuned.delta.safetensors", "training/film_reviews-seed0.parquet"
     elif case["kind"] == "a finished set's history":
-        target, training = tuned / "film_reviews10.parquet", "training/film_reviews-seed0.parquet"
+        target, training = tuned / "own10-tuned.parquet", "training/film_reviews-seed0.parquet"
     else:
         target, training = place / case["kind"], f"training/{case['kind'].removesuffix('.safetensors')}.parquet"
     case["change"](target, rng, finished)

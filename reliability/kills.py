@@ -22,7 +22,7 @@ CHANGES: dict[str, dict[str, Any] | None] = {
     "from nothing": None,
     "training.epochs": {"training": {"epochs": 2}},
     "attribution.aggregation": {"attribution": {"aggregation": "token"}},
-    "neuron_tuning.training.learning_rate": {"neuron_tuning": {"training": {"learning_rate": 2e-3}}},
+    "neuron_tuning.training.weight_decay": {"neuron_tuning": {"training": {"weight_decay": 0.1}}},
     "seed": {"seed": 3},
 }
 WAYS = ("kill -9 of snakemake", "SIGTERM", "Ctrl-C", "kill -9 of a job", "kill -9 of everything")

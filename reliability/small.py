@@ -49,7 +49,9 @@ def small_config() -> dict[str, Any]:
     config["faithfulness"] |= {"tasks": ["film_reviews"], "examples": 2, "neurons": 10, "layers": 2, "steps": 2}
     config["selection"]["random_draws"] = 2
     tuning = config["neuron_tuning"]
-    tuning |= {"random_draws": 1, "cross_training": True}
+    tuning |= {"random_draws": 1, "cross_training": True, "examples": 24, "curve": 2}
+    tuning["rates"] = {"grid": [6e-4, 6e-3], "tasks": ["film_reviews", "cafe_facts"], "extensions": 1, "common": 6e-4}
+    tuning["budgets"] = {"tasks": ["film_reviews", "cafe_facts"], "percents": [3, 10]}
     tuning["proportions"] = {"tasks": ["cafe_facts"], "percents": [10, 100], "seeds": [0]}
     tuning["training"] |= {"seeds": [0], "epochs": 2, "validation": 2, "patience": 1}
     config["evaluation"]["cross_task_examples"] = 5

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from reliability.small import ROOT
-from taskneurons.config.settings import LoopSettings
+from taskneurons.config.settings import LoopSettings, TuningLoop
 from taskneurons.core.artifacts import write_frame
 from taskneurons.models.loaded import Compute, LoadedModel, weights_hash
 from taskneurons.neurons.blocks import blocks, know_identities
@@ -131,6 +131,16 @@ TRAINING = LoopSettings(
     validation=2,
     patience=0,
 )
+
+
+# The same without its learning rate, which neuron tuning chooses.
+TUNING = TuningLoop(**TRAINING.model_dump(exclude={"learning_rate"}))
+
+
+def rates_file(path: Path, kind: str, learning_rate: float) -> Path:
+    """The learning rate that was chosen for a kind of set."""
+    write_frame(path, pd.DataFrame(), "learning rates", {"set_kind": kind, "learning_rate": learning_rate})
+    return path
 
 
 class KilledError(Exception):

@@ -268,6 +268,26 @@ def test_the_default_is_right():
             r"neuron_tuning: proportions: tasks: there is no task 'films'; there are film_reviews, ",
         ),
         (
+            lambda c: c["neuron_tuning"]["rates"].update(tasks=["films"]),
+            r"neuron_tuning: rates: tasks: there is no task 'films'; there are film_reviews, ",
+        ),
+        (
+            lambda c: c["neuron_tuning"]["budgets"].update(tasks=["films"]),
+            r"neuron_tuning: budgets: tasks: there is no task 'films'; there are film_reviews, ",
+        ),
+        (
+            lambda c: c["neuron_tuning"]["training"].update(validation=0),
+            r"neuron_tuning: training: validation: 0 is too few: the learning rates are chosen by the loss on them",
+        ),
+        (
+            lambda c: c["neuron_tuning"]["training"].update(learning_rate=1e-3),
+            r"neuron_tuning: training: learning_rate: there is no such key",
+        ),
+        (
+            lambda c: c["neuron_tuning"]["rates"].update(grid=[1e-3]),
+            r"neuron_tuning: rates: grid: \[0\.001\] is too short: give",
+        ),
+        (
             lambda c: c["training"].update(patience=2),
             r"training: patience: 2 epochs .* cannot be seen with validation: 0",
         ),
@@ -413,7 +433,18 @@ def test_what_is_left_to_the_defaults():
 
 def test_one_task_alone_says_which_rules_it_leaves_out():
     run = checked_config({**MINIMAL, "damage": {"rules": {"global": [3], "contrastive": [10]}}}, ROOT)
-    assert run.warnings == ["damage: rules: contrastive compare tasks, and there is one alone: left out"]
+    assert run.warnings == [
+        "damage: rules: contrastive compare tasks, and there is one alone: left out",
+        "neuron_tuning: there is one task alone: beside its own neurons only random ones are trained",
+    ]
+
+
+def test_one_family_alone_has_no_other_familys_neurons():
+    config = copy.deepcopy(DEFAULT)
+    for task in config["tasks"].values():
+        task["family"] = "one"
+    assert "no other family's neurons are trained" in checked_config(config, ROOT).warnings[0]
+    assert checked_config(DEFAULT, ROOT).warnings == []
 
 
 def test_what_a_config_cannot_make_is_left_out_with_the_reason():
@@ -424,6 +455,10 @@ def test_what_a_config_cannot_make_is_left_out_with_the_reason():
     assert reasons["overlap_rate"].startswith("overlap.groups names no")
     assert {table.name for table in shown(run.config)} == {table.name for table in TABLES} - set(reasons)
     assert left_out(checked_config(DEFAULT, ROOT).config) == {}
+    without = {**MINIMAL, "neuron_tuning": {"proportions": None}}
+    assert (
+        left_out(checked_config(without, ROOT).config)["single_task_proportion"] == "neuron_tuning.proportions is null"
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from conftest import TINY, TRAINING, loaded_of, task_file
+from conftest import TINY, TUNING, loaded_of, rates_file, task_file
 from taskneurons.config.settings import DeviceSettings, EvaluationSection
 from taskneurons.core.artifacts import read_frame
 from taskneurons.core.errors import UserError
@@ -105,7 +105,18 @@ def test_files_that_are_no_deltas_are_told(tmp_path):
         read_delta(tmp_path / "model" / "model.safetensors")
 
 
-SETS = {"one10": ("one", 7), "random10-draw0": ("random-0", 7), "two10": ("two", 5)}  # name of the delta → its set
+# Name of a set's deltas → its kind, its mask's set, and the number of its neurons.
+SETS = {
+    "own10": ("own", "one", 7),
+    "random10-draw0": ("random", "random-0", 7),
+    "crossed-two10": ("crossed", "two", 5),
+    "other-family10": ("other-family", "two", 5),
+}
+RATES = {"own": 1e-2, "random": 1e-3, "other-family": 1e-3}  # other-family's is the common one
+NAMES = [
+    *("own10-tuned", "own10-common", "random10-draw0-tuned", "random10-draw0-common"),
+    *("crossed-two10-tuned", "other-family10-tuned", "other-family10-common"),
+]
 
 
 @pytest.fixture
@@ -117,76 +128,147 @@ def base(monkeypatch) -> LoadedModel:
 
 
 def masks_of(base, folder, model=None):
-    """The masks of SETS, by the names of their deltas."""
+    """The masks of SETS by keyword; those of task two are the same file."""
     sizes, masks = widths(base.model), {}
-    for seed, (delta, (name, number)) in enumerate(SETS.items()):
+    for kind, name, number in SETS.values():
         made = {"set": name, "rule": "global", "k": 10.0, "model": model or base.identity}
-        if name.startswith("random"):
+        if kind == "random":
             made |= {"rule": "random", "draw": 0}
-        masks[delta] = folder / f"mask-{delta}.parquet"
-        write_mask(masks[delta], random_set(number, sizes, seed), [None] * len(sizes), None, made)
+        path = folder / f"mask-{name}.parquet"
+        write_mask(path, random_set(number, sizes, len(name)), [None] * len(sizes), None, made)
+        masks[kind.replace("-", "_")] = [path]
     return masks
 
 
-def tune_all(folder, masks, names):
+def tune_all(folder, masks, names, **changes):
     """Train masks on the task "one", to deltas of these names."""
     data = task_file(folder / "data.parquet", "one")
     deltas = [folder / f"{name}.safetensors" for name in names]
-    settings = tune.TuningSettings(training=TRAINING, seed=0, compute=DeviceSettings())
-    paths = {"metrics": folder / "training.parquet", "checkpoints": folder / "checkpoints", "deltas": deltas}
-    tune.main(settings, base=Path("base"), data=data, validation=[data], masks=masks, **paths)
+    given = {"training": TUNING, "common": 1e-3, "examples": 0, "curve": 2, "seed": 0, "compute": DeviceSettings()}
+    settings = tune.TuningSettings(**given | changes)
+    paths = {"metrics": folder / "training.parquet", "curves": folder / "curves.parquet", "deltas": deltas}
+    rates = [rates_file(folder / f"rates-{kind}.parquet", kind, rate) for kind, rate in RATES.items()]
+    tune.main(
+        settings,
+        base=Path("base"),
+        data=data,
+        validation=data,
+        rates=rates,
+        checkpoints=folder / "checkpoints",
+        **paths,
+        **masks,
+    )
     return deltas
 
 
 def test_from_masks_to_deltas_to_predictions(base, tmp_path):
     """The two steps: deltas reach the state that their training had, and the base model stays what it was."""
     before = weights_hash(base.model)
-    deltas = tune_all(tmp_path, list(masks_of(base, tmp_path).values()), SETS)
+    deltas = dict(zip(NAMES, tune_all(tmp_path, masks_of(base, tmp_path), NAMES), strict=True))
     assert weights_hash(base.model) == before
-    history = read_frame(tmp_path / "training.parquet", "training")[0]
-    assert history.groupby("set", sort=False).size().to_dict() == {"one": 4, "random-0": 4, "two": 4}
-    assert history["validation_loss"].notna().sum() == 6
-    for seed, (path, (name, number)) in enumerate(zip(deltas, SETS.values(), strict=True)):
-        delta = read_delta(path)
-        assert delta.neurons == random_set(number, widths(base.model), seed) and delta.base == before
+    found = {name: read_delta(path) for name, path in deltas.items()}
+    for kind, name, number in SETS.values():
+        delta = next(one for one in found.values() if one.provenance["set_kind"] == kind)
+        assert delta.neurons == random_set(number, widths(base.model), len(name)) and delta.base == before
         assert (delta.provenance["set"], delta.provenance["task"]) == (name, "one")
+    for delta in found.values():
         with with_delta(base, delta):
             assert weights_hash(base.model) == delta.result != before
+    said = {name: (one.provenance["rate"], one.provenance["learning_rate"]) for name, one in found.items()}
+    assert said["own10-tuned"] == ("tuned", 1e-2) and said["random10-draw0-tuned"] == ("tuned", 1e-3)
+    assert said["crossed-two10-tuned"] == ("tuned", 1e-2)  # the rate of `own`
+    assert said["other-family10-tuned"] == ("tuned", 1e-3) and said["other-family10-common"] == ("common", 1e-3)
+    assert found["own10-tuned"].result != found["own10-common"].result
     settings = evaluate.TunedSettings(
         evaluation=EvaluationSection(batch_size=2, cross_task_examples=3), named_by="set", compute=DeviceSettings()
     )
     predictions = tmp_path / "predictions.parquet"
-    for task, expected in (("one", [4, 4, 3]), ("three", [3, 3, 3])):
+    conditions = ["own-tuned", "own-common", "random-0-tuned", "random-0-common", "two-on-one"]
+    conditions += ["other-family-tuned", "other-family-common"]
+    for task, tested, expected in (("one", NAMES, [4, 4, 4, 4, 3, 4, 4]), ("three", NAMES[:1], [3])):
         data = task_file(tmp_path / "data.parquet", task)
-        evaluate.main(settings, base=Path("base"), data=data, deltas=deltas, predictions=predictions)
-        frame = read_frame(predictions, "predictions")[0]
-        assert frame.groupby("condition", sort=False).size().to_dict() == dict(
-            zip(["one", "random-0", "two-on-one"], expected, strict=True)
-        )
+        files = [deltas[name] for name in tested]
+        evaluate.main(settings, base=Path("base"), data=data, deltas=files, predictions=predictions)
+        frame, made = read_frame(predictions, "predictions")
+        names = conditions if task == "one" else ["one"]
+        assert frame.groupby("condition", sort=False).size().to_dict() == dict(zip(names, expected, strict=True))
+        assert made["learning_rates"][names[0]] == 1e-2
     with pytest.raises(UserError, match="which another delta is of already"):
-        evaluate.main(settings, base=Path("base"), data=data, deltas=[deltas[0]] * 2, predictions=predictions)
+        evaluate.main(settings, base=Path("base"), data=data, deltas=files * 2, predictions=predictions)
 
 
-def test_masks_and_deltas_are_matched_by_name_in_any_order(base, tmp_path):
-    (tmp_path / "other").mkdir()
+def test_equal_trainings_are_made_and_tested_once(base, tmp_path, monkeypatch):
+    """One rate is both tuned and common; a set that is crossed and another family's too, at one rate."""
+    made, tested = [], []
+    own, own_predict = tune.train_set, evaluate.predict
+    monkeypatch.setattr(tune, "train_set", lambda *given: made.append(given[3]) or own(*given))
+    monkeypatch.setattr(evaluate, "predict", lambda *given: tested.append(1) or own_predict(*given))
+    deltas = tune_all(tmp_path, masks_of(base, tmp_path), NAMES, common=1e-2)
+    # Own: once for both. Random and other family: tuned at 1e-3, common at 1e-2, where the latter is the crossed one.
+    assert made == [f"{name} on one" for name in (NAMES[0], NAMES[2], NAMES[3], NAMES[4], NAMES[5])]
+    results = {path.stem: read_delta(path).result for path in deltas}
+    assert results["own10-tuned"] == results["own10-common"]
+    assert results["crossed-two10-tuned"] == results["other-family10-common"]
+    assert len(set(results.values())) == 5
+    settings = evaluate.TunedSettings(evaluation=EvaluationSection(), named_by="set", compute=DeviceSettings())
+    data, predictions = task_file(tmp_path / "data.parquet", "one"), tmp_path / "predictions.parquet"
+    evaluate.main(settings, base=Path("base"), data=data, deltas=deltas, predictions=predictions)
+    assert len(tested) == 6  # the crossed one on other examples
+    frame = read_frame(predictions, "predictions")[0].set_index("condition")
+    assert frame.loc["own-tuned", "score"].tolist() == frame.loc["own-common", "score"].tolist()
+
+
+def test_curves_begin_with_the_untrained_model(base, tmp_path):
+    """A row a point of each name of a training; without deltas where none are asked for."""
+    tune_all(tmp_path, masks_of(base, tmp_path), [])
+    assert not list(tmp_path.glob("*.safetensors"))
+    curves, made = read_frame(tmp_path / "curves.parquet", "validation losses")
+    assert (made["task"], made["seed"]) == ("one", 0)
+    assert curves.groupby(["kind", "rate"]).size().to_dict() == {
+        ("own", "tuned"): 3,
+        ("own", "common"): 3,
+        ("random", "tuned"): 3,
+        ("random", "common"): 3,
+        ("crossed", "tuned"): 3,
+        ("other-family", "tuned"): 3,
+        ("other-family", "common"): 3,
+    }
+    assert curves.loc[curves["step"] == 0, "validation_loss"].nunique() == 1
+    own = curves[(curves["kind"] == "own") & (curves["rate"] == "tuned")]
+    assert own["step"].tolist() == [0, 2, 4] and own["trained_pct"].tolist() == [0, 50, 100]
+    assert own["validation_loss"].is_monotonic_decreasing
+    assert (own["peak"].iloc[0], own["neurons"].iloc[0], own["k"].iloc[0]) == (1e-2, 7, 10)
+    history = read_frame(tmp_path / "training.parquet", "training")[0]
+    assert history.groupby(["kind", "rate"]).size().eq(4).all()
+
+
+def test_so_many_examples_are_seen_and_no_more(base, tmp_path):
+    tune_all(tmp_path, masks_of(base, tmp_path), [], examples=2)
+    history = read_frame(tmp_path / "training.parquet", "training")[0]
+    assert history.groupby(["kind", "rate"]).size().eq(2).all()  # 2 epochs of one batch of 2
+
+
+def test_deltas_are_matched_by_name_in_any_order(base, tmp_path):
     masks = masks_of(base, tmp_path)
-    tune_all(tmp_path, list(masks.values()), list(SETS))
-    tune_all(tmp_path / "other", list(masks.values())[::-1], [*list(SETS)[1:], "one10"])
-    for name in SETS:
+    (tmp_path / "other").mkdir()
+    tune_all(tmp_path, masks, NAMES)
+    tune_all(tmp_path / "other", dict(reversed(masks.items())), NAMES[::-1])
+    for name in NAMES:
         one, other = (read_delta(folder / f"{name}.safetensors") for folder in (tmp_path, tmp_path / "other"))
         assert one.neurons == other.neurons
         assert one.result == other.result
 
 
 def test_masks_and_deltas_that_do_not_match_are_told(base, tmp_path):
-    masks = list(masks_of(base, tmp_path).values())
+    masks = masks_of(base, tmp_path)
 
     def told(masks, names, match):
         with pytest.raises(UserError, match=match):
             tune_all(tmp_path, masks, names)
         assert not list(tmp_path.glob("*.safetensors")) and not (tmp_path / "training.parquet").exists()
 
-    told(masks, ["one10", "random10-draw0"], "makes the delta 'two10', which is not asked for")
-    told(masks[:2], SETS, "no mask makes the delta 'two10'")
-    told([masks[0], masks[0]], ["one10"], "makes the delta 'one10', which is made twice")
-    told(list(masks_of(base, tmp_path, "another").values()), SETS, "selected on model another, but this model is")
+    told(masks, NAMES[1:], "the delta 'own10-tuned' is made of a mask, but not asked for")
+    told({"own": masks["own"]}, NAMES[:3], "the delta 'random10-draw0-tuned' is made of no mask")
+    told({"own": masks["own"] + masks["other_family"]}, NAMES[:1], "two masks make the delta 'own10-tuned'")
+    told({"contrastive": masks["own"]}, [], "no learning rate was chosen for sets of the kind 'contrastive'")
+    told(masks_of(base, tmp_path, "another"), NAMES, "selected on model another, but this model is")

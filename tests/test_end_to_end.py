@@ -284,9 +284,9 @@ def test_a_kill_right_after_a_change_of_the_config(project):
     Nothing asks for the deltas that the killed job had removed: what was made of them is still there.
     """
     before = bytes_of(project)
-    delta = project / "results/small/deltas/cafe_facts-proportions-seed0/cafe_facts100.safetensors"
+    delta = project / "results/small/deltas/cafe_facts-proportions-seed0/own100-tuned.safetensors"
     start = time.time()
-    changed = merged(small_config(), {"neuron_tuning": {"training": {"learning_rate": 2e-3}}})
+    changed = merged(small_config(), {"neuron_tuning": {"training": {"weight_decay": 0.1}}})
     (project / "small.json").write_text(json.dumps(changed))
     with subprocess.Popen(command("small.json"), cwd=project, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and not (delta.exists() and delta.stat().st_mtime > start):

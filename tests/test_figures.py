@@ -62,6 +62,10 @@ def test_bars_of_methods(name, methods):
     table["value"] = [10.0, 20, 30, 40, 50, 60]
     table["ci_low"], table["ci_high"] = table["value"] - 3, table["value"] + [1, 2, 3, 4, 5, 6]
     table["metric"] = table["task"].map({"A": "rougeL", "B": "accuracy"})
+    if name == "neuron_tuning":  # other rows are not shown
+        table["rate"] = table["method"].map({"train-random": "tuned", "train-task": "tuned"})
+        others = [table[table["rate"] == "tuned"].assign(rate="common", value=99.0)]
+        table = pd.concat([*others, table, table.tail(2).assign(method="train-contrastive", rate="tuned")])
     (axes,) = draw(name, table).axes
     assert labels(axes.get_xticklabels()) == ["B\n(accuracy)", "A\n(rougeL)"]
     assert axes.get_ylabel() == "score"
@@ -69,13 +73,46 @@ def test_bars_of_methods(name, methods):
     errors = [container for container in axes.containers if isinstance(container, ErrorbarContainer)]
     assert legend_labels(axes.get_legend()) == methods
     for method, drawn, error in zip(methods, bars, errors, strict=True):
-        rows = table[table["method"] == method]
+        rows = table[(table["method"] == method) & (table["value"] < 99)]
         assert [bar.get_height() for bar in drawn] == list(rows["value"])
         assert [round(bar.get_center()[0]) for bar in drawn] == [0, 1]
         ends = np.array(error.lines[2][0].get_segments())[:, :, 1]
         np.testing.assert_allclose(ends, rows[["ci_low", "ci_high"]])
     lefts = [[bar.get_x() for bar in drawn] for drawn in bars]
     assert lefts == sorted(lefts)
+
+
+def budget_table(rates=("tuned", "common"), sizes=(1.0, 10.0)):
+    """A tuning budget table: own at 1, 2, 3, random at 1, 4, 5 over the steps; own at 5 and 6 over k."""
+    rows = [
+        {"curve": "steps", "rate": rate, "k": 10.0, "steps": 20.0 * n, "kind": kind, "value": value, "n_tasks": 3}
+        for rate in rates
+        for kind, values in (("random", (1, 4, 5)), ("own", (1, 2, 3)))
+        for n, value in enumerate(values)
+    ]
+    rows += [
+        {"curve": "k", "rate": "tuned", "k": k, "steps": 40.0, "kind": "own", "value": 5.0 + n, "n_tasks": 2}
+        for n, k in enumerate(sizes)
+    ]
+    return pd.DataFrame(rows[::-1])
+
+
+def test_tuning_budget():
+    """A panel a rate, and one over k where there are other k; a line a kind, its points in order."""
+    figure = draw("tuning_budget", budget_table())
+    tuned, common, over_k = figure.axes
+    for axes in (tuned, common):
+        assert lines_of(axes) == {"random": [(0, 1), (20, 4), (40, 5)], "own": [(0, 1), (20, 2), (40, 3)]}
+    assert lines_of(over_k) == {"own": [(1, 5), (10, 6)]}
+    assert (over_k.get_xscale(), labels(over_k.get_xticklabels())) == ("log", ["1", "10"])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == [
+        "at each kind's tuned rate, k = 10 %",
+        "at the common rate, k = 10 %",
+        "at each kind's tuned rate, 2 tasks",
+    ]
+    assert legend_labels(figure.legends[0]) == ["random", "own"]
+    assert len(draw("tuning_budget", budget_table(sizes=())).axes) == 2
 
 
 def assert_shows(axes, matrix):

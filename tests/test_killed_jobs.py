@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import TRAINING, KilledError, killed_at, loaded_of, task_file
-from taskneurons.config.settings import Architecture, DeviceSettings
+from conftest import TRAINING, TUNING, KilledError, killed_at, loaded_of, rates_file, task_file
+from taskneurons.config.settings import Architecture, DeviceSettings, RateSearch
 from taskneurons.core.artifacts import read_frame, write_frame
 from taskneurons.models.loaded import read_model_provenance
 from taskneurons.neurons.blocks import widths
@@ -15,7 +15,7 @@ from taskneurons.neurons.mask_file import write_mask
 from taskneurons.neurons.neuron_set import random_set
 from taskneurons.training import loop, multitask, pretrain
 from taskneurons.training.checkpoint import Checkpoint
-from taskneurons.tuning import tune
+from taskneurons.tuning import rate_search, tune, watched
 from taskneurons.tuning.delta import read_delta
 
 
@@ -26,26 +26,29 @@ def write_masks(paths, sets, base):
         write_mask(path, neurons, [None] * len(neurons.widths), None, made)
 
 
-SETTINGS = tune.TuningSettings(training=TRAINING, seed=0, compute=DeviceSettings())
+SETTINGS = tune.TuningSettings(training=TUNING, common=None, examples=0, curve=4, seed=0, compute=DeviceSettings())
 
 
 def tuning_of(folder, names):
-    """The files of a neuron tuning, and its deltas by their names."""
+    """The files of a neuron tuning, and its deltas by their names; the sets are named as crossed ones are."""
     return {
         "base": Path("base"),
         "data": task_file(folder / "data.parquet", "one"),
-        "validation": [folder / "data.parquet"],
-        "masks": [folder / f"{number}.parquet" for number in range(len(names))],
+        "validation": folder / "data.parquet",
+        "rates": [rates_file(folder / "rates.parquet", "own", 1e-2)],
+        "crossed": [folder / f"{number}.parquet" for number in range(len(names))],
         "metrics": folder / "training.parquet",
+        "curves": folder / "curves.parquet",
         "checkpoints": folder / "checkpoints",
-        "deltas": [folder / f"{name}.safetensors" for name in names],
+        "deltas": [folder / f"crossed-{name}-tuned.safetensors" for name in names],
     }
 
 
 @pytest.fixture
 def base(monkeypatch):
     base = loaded_of("llama")
-    monkeypatch.setattr(tune, "load_model", lambda path, settings: base)
+    for module in (tune, rate_search):
+        monkeypatch.setattr(module, "load_model", lambda path, settings: base)
     return base
 
 
@@ -80,17 +83,60 @@ def test_neuron_tuning_goes_on_within_a_set(base, steps, tmp_path, monkeypatch):
         folder.mkdir()
         files = tuning_of(folder, ["x10", "y10"])
         sets = [(name, 10, random_set(7, widths(base.model), seed)) for seed, name in enumerate("xy")]
-        write_masks(files["masks"], sets, base)
+        write_masks(files["crossed"], sets, base)
         job = partial(tune.main, SETTINGS, **files)
         if folder.name == "whole":
             job()
         else:
             assert killed_and_resumed(job, steps, monkeypatch, 6) == 2
         deltas = [read_delta(path) for path in files["deltas"]]
-        found.append(([delta.result for delta in deltas], read_frame(files["metrics"], "training")[0]))
+        history, curve = (
+            read_frame(files["metrics"], "training")[0],
+            read_frame(files["curves"], "validation losses")[0],
+        )
+        found.append(([delta.result for delta in deltas], history, curve))
         assert not files["checkpoints"].exists()
     assert found[0][0] == found[1][0]
-    pd.testing.assert_frame_equal(found[0][1], found[1][1])
+    for whole, killed in zip(found[0][1:], found[1][1:], strict=True):
+        pd.testing.assert_frame_equal(whole, killed)
+    assert found[0][2]["validation_loss"].nunique() == 9  # the beginning, and 4 points of either set
+
+
+def test_a_rate_search_goes_on(base, steps, tmp_path, monkeypatch):
+    """Two rates and one beyond, of 4 steps each: the job dies before the third step of the second."""
+    write_masks([tmp_path / "mask.parquet"], [("one", 10, random_set(7, widths(base.model), 0))], base)
+    settings = rate_search.SearchSettings(
+        kind="own",
+        training=TUNING,
+        rates=RateSearch(grid=[1e-3, 1e-2], extensions=1),
+        examples=0,
+        seed=0,
+        compute=DeviceSettings(),
+    )
+
+    def job(name):
+        data = task_file(tmp_path / "data.parquet", "one")
+        return partial(
+            rate_search.main,
+            settings,
+            base=Path("base"),
+            data=[data],
+            validation=[data],
+            masks=[tmp_path / "mask.parquet"],
+            checkpoints=tmp_path / "checkpoints",
+            rates=tmp_path / f"{name}.parquet",
+        )
+
+    job("whole")()
+    assert len(steps) == 12
+    assert killed_and_resumed(job("killed"), steps, monkeypatch, 6) == 2 + 4
+    (whole, said), (killed, also) = (
+        read_frame(tmp_path / f"{name}.parquet", "learning rates") for name in ("whole", "killed")
+    )
+    pd.testing.assert_frame_equal(whole, killed)
+    assert whole["learning_rate"].tolist() == [1e-3, 1e-2, 1e-1]
+    assert said["learning_rate"] == also["learning_rate"]
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_multitask_training_goes_on(steps, tmp_path, monkeypatch):
@@ -156,7 +202,7 @@ def test_pretraining_goes_on(steps, tmp_path, monkeypatch):
 
 def test_finished_sets_are_kept_and_other_masks_are_not_taken_for_them(base, tmp_path, monkeypatch):
     """The second of two sets dies; the next try trains that one alone, and anew if its mask is another one."""
-    own, trained = tune.train, []
+    own, trained = watched.train, []
 
     def dying(model, *arguments):
         trained.append(arguments[5])
@@ -164,32 +210,33 @@ def test_finished_sets_are_kept_and_other_masks_are_not_taken_for_them(base, tmp
             raise KilledError
         return own(model, *arguments)
 
-    monkeypatch.setattr(tune, "train", dying)
+    monkeypatch.setattr(watched, "train", dying)
     files = tuning_of(tmp_path, ["x10", "y10"])
 
     def run(seed):
-        write_masks(files["masks"], [(name, 10, random_set(7, widths(base.model), seed)) for name in "xy"], base)
+        write_masks(files["crossed"], [(name, 10, random_set(7, widths(base.model), seed)) for name in "xy"], base)
         tune.main(SETTINGS, **files)
 
     with pytest.raises(KilledError):
         run(seed=1)
     run(seed=1)
-    assert trained == ["x on one", "y on one", "y on one"]
+    x, y = (f"crossed-{name}10-tuned on one" for name in "xy")
+    assert trained == [x, y, y]
     assert all(path.is_file() for path in files["deltas"]) and not files["checkpoints"].exists()
     trained.clear()
     with pytest.raises(KilledError):
         run(seed=1)
     run(seed=2)
-    assert trained == ["x on one", "y on one", "x on one", "y on one"]
+    assert trained == [x, y, x, y]
 
 
 def test_shares_of_a_percent_and_a_job_that_died_at_its_very_end(base, tmp_path, monkeypatch):
     """Sets that differ behind the point of k have files of their own; deltas that were moved away are made again."""
     sets = [("one", k, random_set(n, widths(base.model), n)) for k, n in ((0.1, 3), (0.5, 7))]
     files = tuning_of(tmp_path, ["one0.1", "one0.5"])
-    write_masks(files["masks"], sets, base)
+    write_masks(files["crossed"], sets, base)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-        patch.setattr(tune.pd, "concat", full_disk)
+        patch.setattr(tune, "write_frame", full_disk)
         tune.main(SETTINGS, **files)
     for path in files["deltas"]:
         path.unlink()  # as Snakemake does with the outputs of a job that failed

@@ -1,6 +1,7 @@
 """A preset replaces the embedded default: nothing of it is left in the DAG."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,14 +45,65 @@ def test_the_full_grid_is_the_embedded_suite(tmp_path):
     assert "results/tiny-full/masks/multitask-seed2/film_reviews/global10.parquet" in output
 
 
-def test_neuron_tuning_can_be_left_out(tmp_path):
-    project_copy(tmp_path)
+def dry_run(folder, change):
+    """What a dry-run of the embedded default with a change of it says."""
+    project_copy(folder)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["neuron_tuning"] = None
-    (tmp_path / "without.yaml").write_text(yaml.safe_dump(config))
-    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run", "--configfile", "without.yaml"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ALONE)
-    output = result.stdout + result.stderr
-    assert result.returncode == 0, output
+    change(config)
+    (folder / "changed.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run", "--configfile", "changed.yaml"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=ALONE)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+def test_neuron_tuning_can_be_left_out(tmp_path):
+    output = dry_run(tmp_path, lambda config: config.update(neuron_tuning=None))
     assert "rule neuron_tuning:" not in output and "deltas/" not in output
     assert "rule report:" in output
+
+
+def test_other_k_and_proportions_can_be_left_out(tmp_path):
+    output = dry_run(tmp_path, lambda config: config["neuron_tuning"].update(budgets=None, proportions=None))
+    assert "rule neuron_tuning:" in output and "rule table_tuning_budget:" in output
+    assert "rule budget_tuning:" not in output and "rule proportion_evaluation:" not in output
+    assert "rule table_single_task_proportion:" not in output
+
+
+def test_control_sets_that_need_several_tasks_or_families_are_left_out(tmp_path):
+    """Of one family: no other family's; of one task: random ones alone."""
+
+    def one_family(config):
+        for task in config["tasks"].values():
+            task["family"] = "one"
+
+    def one_task(config):
+        config["tasks"] = {"cafe_facts": config["tasks"]["cafe_facts"]}
+        config["overlap"]["groups"] = {}
+        for section in ("rates", "budgets", "proportions"):
+            config["neuron_tuning"][section]["tasks"] = "all"
+
+    for name, change, left in (
+        ("family", one_family, {"own", "contrastive", "random", "without-universal"}),
+        ("task", one_task, {"own", "random"}),
+    ):
+        (tmp_path / name).mkdir()
+        output = dry_run(tmp_path / name, change)
+        assert set(re.findall(r"output: results/tiny/rates/([a-z-]+)\.parquet", output)) == left
+
+
+def test_the_other_family_is_the_next_one_in_the_configs_order(tmp_path):
+    """Of dish_reviews (sentiment) gift_pairs; of the last one, of the family of match_reports, the first."""
+    output = dry_run(tmp_path, lambda config: None)
+    jobs = re.findall(r"rule neuron_tuning:\n +input: (.*)\n +output: results/tiny/deltas/([a-z_]+)-seed0", output)
+    others = {task: set(re.findall(r"masks/base/([a-z_]+)/global10", inputs)) - {task} for inputs, task in jobs}
+    assert len(others) == 12
+    assert others["film_reviews"] == others["dish_reviews"] == {"gift_pairs"}
+    assert others["match_reports"] == others["town_news"] == {"film_reviews"}
+
+
+def test_no_test_example_has_a_part_in_the_choice_of_rates(tmp_path):
+    output = dry_run(tmp_path, lambda config: None)
+    jobs = re.findall(r"rule rate_search:\n +input: (.*)\n", output)
+    assert len(jobs) == 5
+    assert all(set(re.findall(r"data/[a-z_]+/([a-z]+)\.", inputs)) == {"train", "validation"} for inputs in jobs)

@@ -50,16 +50,20 @@ ZERO_SHOT_TABLES = {
 }
 WITH_ZERO_SHOT = {"zero_shot", *ZERO_SHOT_TABLES}
 TUNING_TABLES = {"table_neuron_tuning_effect", *(ZERO_SHOT_TABLES - {"table_zero_shot"} - PROPORTION_TABLE), "report"}
+BUDGET_TABLE = {"table_tuning_budget", "figure_tuning_budget", "report"}
 TUNING_EVALUATED = {"tuned_evaluation", "proportion_evaluation", *TUNING_TABLES, *PROPORTION_TABLE}
 PROPORTIONED = {"proportion_tuning", "proportion_evaluation", *PROPORTION_TABLE}
-TUNED = {"neuron_tuning", "tuned_evaluation", *TUNING_TABLES}
+TUNED = {"neuron_tuning", "tuned_evaluation", *TUNING_TABLES, *BUDGET_TABLE}
 # The proportions take the deltas at selection.k from neuron_tuning.
 TUNED_AND_SHARED = {*TUNED, "proportion_evaluation", *PROPORTION_TABLE}
-TUNING = {*TUNED, *PROPORTIONED}
+BUDGETED = {"budget_tuning", *BUDGET_TABLE}
+TUNING = {"rate_search", "table_learning_rates", *TUNED, *PROPORTIONED, *BUDGETED}
 DAMAGE_TABLE = {"table_selection_damage", "figure_selection_damage", "report"}
 DAMAGED = {"damage", *DAMAGE_TABLE}
 COMPARING = {"select_contrastive", "select_activation_entropy"}
 COMPARED = {*COMPARING, *DAMAGED}
+BASE_COMPARED = {"select_contrastive", "select_without_universal", *TUNING}
+FROM_BASE_COMPARED = BASE_COMPARED - {"proportion_tuning"}  # whose sets compare nothing
 STABILITY = {"table_stability", "figure_stability", "report"}
 FAITHFULNESS_TABLE = {"table_faithfulness", "figure_faithfulness", "report"}
 FAITHFULNESS = {"faithfulness", *FAITHFULNESS_TABLE}
@@ -68,7 +72,8 @@ EVALUATED = {"deactivation", *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
 SELECTED = {"selection", "random_selection", *MASK_TABLES, *FROM_MASK_TABLES, *EVALUATED, *DAMAGED}
 FROM_SCORES = {"table_overlap_rate", *SELECTED, *COMPARED, *STABILITY}
 SCORED = {"attribution", *FROM_SCORES}
-BASE_SCORED = {"plain_attribution", "selection", "random_selection", *TUNING}
+BASE_SELECTED = {"selection", "random_selection", *BASE_COMPARED}
+BASE_SCORED = {"plain_attribution", *BASE_SELECTED}
 TRAINED = {"multitask", "activations", *SCORED, *FAITHFULNESS}
 BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
 DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
@@ -79,7 +84,7 @@ WITH_MODEL = {
     *("table_deactivation", "table_deactivation_means", "figure_deactivation", "table_zero_shot"),
     *("table_neuron_tuning", "table_neuron_tuning_means", "figure_neuron_tuning", "report"),
 }
-SHOWN = {*NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE}
+SHOWN = {"table_learning_rates", *NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE}
 ON_MODELS = {"activations", *SCORED, *FAITHFULNESS, *BASE_SCORED}
 EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
@@ -122,7 +127,7 @@ MATRIX = {
     "model.source.gguf": ("gguf", "{other}/model.gguf", BASE),
     "tasks.*.name": ("embedded", "Other", SHOWN - {"table_deactivation_means", "table_neuron_tuning_means"}),
     # More than need be: of the compared rules only contrastive looks at families, and none at the core's share.
-    "tasks.*.family": ("embedded", "other", {"table_specificity", *COMPARED}),
+    "tasks.*.family": ("embedded", "other", {"table_specificity", *COMPARED, *FROM_BASE_COMPARED}),
     "tasks.*.counterpart": ("embedded", None, WITH_MODEL),
     "tasks.*.prompt": ("embedded", "{review} so :", DATA),
     "tasks.*.target": ("hub", "text", DATA),
@@ -136,21 +141,22 @@ MATRIX = {
     "tasks.*.source.hub.references": ("hub", "label", DATA),
     "tasks.*.source.hub.splits.train": ("hub", "other", DATA),
     "tasks.*.source.hub.splits.validation": ("hub", "other", {*ATTRIBUTED, *TESTED}),
-    "tasks.*.source.hub.splits.test": ("hub", "other", TESTED),
+    # Validation examples, which neuron tuning looks at, are none that test has.
+    "tasks.*.source.hub.splits.test": ("hub", "other", {*TESTED, *TUNING}),
     "tasks.*.source.local.path": ("local", "second", DATA),
     "tasks.*.source.local.references": ("local", "label", DATA),
     "tasks.*.source.local.splits.train": ("local", "test", DATA),
     "tasks.*.source.local.splits.validation": ("local", "test", {*ATTRIBUTED, *TESTED}),
-    "tasks.*.source.local.splits.test": ("local", "validation", TESTED),
+    "tasks.*.source.local.splits.test": ("local", "validation", {*TESTED, *TUNING}),
     "tasks.*.sizes.train": ("own", 11, {"prepare_data", *TRAINED, *TUNING}),
     "tasks.*.sizes.attribution": ("own", 11, ATTRIBUTED),
-    "tasks.*.sizes.validation": ("own", 11, set()),
+    "tasks.*.sizes.validation": ("own", 11, {"prepare_data", *TUNING}),
     "tasks.*.sizes.test": ("own", 11, TESTED),
     "tasks.*.tokens.prompt": ("own", 11, DATA),
     "tasks.*.tokens.target": ("own", 11, DATA),
     "data.sizes.train": ("embedded", 11, {"prepare_data", *TRAINED, *TUNING}),
     "data.sizes.attribution": ("embedded", 11, ATTRIBUTED),
-    "data.sizes.validation": ("embedded", 11, set()),  # no training looks at it unless it is told to
+    "data.sizes.validation": ("embedded", 11, {"prepare_data", *TUNING}),  # other trainings do not look at it
     "data.sizes.test": ("embedded", 11, TESTED),
     "data.tokens.prompt": ("embedded", 11, DATA),
     "data.tokens.target": ("embedded", 11, DATA),
@@ -162,10 +168,10 @@ MATRIX = {
     "training.schedule": ("embedded", "constant", TRAINED),
     "training.weight_decay": ("embedded", 0.5, TRAINED),
     "training.max_gradient_norm": ("embedded", 0.5, TRAINED),
-    "training.validation": ("embedded", 2, {"prepare_data", *TRAINED}),
+    "training.validation": ("embedded", 2, TRAINED),  # the examples are there, for neuron tuning
     "training.patience": ("watched", 2, TRAINED),
     # Then the base model's scores have replicates and subsets too.
-    "attribution.model": ("embedded", "base", {"activations", *SCORED, *TUNING}),
+    "attribution.model": ("embedded", "base", {"activations", *SCORED, *BASE_COMPARED}),
     "attribution.reference": ("embedded", "mean", {"mean_outputs", *SCORED}),
     "ablation": ("embedded", "mean", {"mean_outputs", *EVALUATED, *DAMAGED, *FAITHFULNESS}),
     "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
@@ -175,7 +181,7 @@ MATRIX = {
     "attribution.shards": (
         "embedded",
         2,
-        {"attribution_shard", "merge_attribution", "merge_plain_attribution", *FROM_SCORES, *TUNING},
+        {"attribution_shard", "merge_attribution", "merge_plain_attribution", *FROM_SCORES, *BASE_COMPARED},
     ),
     # One job writes scores, replicates and subsets: what follows from the scores runs too, though they stay the same.
     "attribution.bootstrap": ("embedded", 9, SCORED),
@@ -183,15 +189,15 @@ MATRIX = {
     "stability.repeats": ("embedded", 2, SCORED),
     "stability.enough": ("embedded", 50, {"report"}),
     # The proportion at the former k is trained again: its delta now belongs to the proportions.
-    "selection.k": ("embedded", 20, {*SELECTED, *STABILITY, *TUNED_AND_SHARED, "proportion_tuning"} - {"damage"}),
-    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *TUNING}),
+    "selection.k": ("embedded", 20, {*SELECTED, *STABILITY, *BASE_COMPARED} - {"damage"}),
+    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *BASE_COMPARED}),
     "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *DAMAGED}),
     "selection.random_scope": (
         "embedded",
         "per-layer",
-        {"random_selection", *EVALUATED, *DAMAGED, *TUNED_AND_SHARED},
+        {"random_selection", *EVALUATED, *DAMAGED},  # those that are trained are always matched in each layer
     ),
-    "selection.core_share": ("embedded", 50, COMPARED),  # more than need be, as for the family
+    "selection.core_share": ("embedded", 50, {*COMPARED, *FROM_BASE_COMPARED}),  # more than need be, as for the family
     "damage.rules.*": ("embedded", [2], {"selection", *DAMAGED}),
     "damage.examples": ("embedded", 9, DAMAGED),
     "damage.scored.*": ("embedded", [3], DAMAGED),
@@ -202,29 +208,40 @@ MATRIX = {
     "faithfulness.layers": ("embedded", 2, FAITHFULNESS),
     "faithfulness.steps": ("embedded", 9, FAITHFULNESS),
     "faithfulness.top": ("embedded", 9, FAITHFULNESS_TABLE),
-    "neuron_tuning.random_draws": ("embedded", 2, {"random_selection", *TUNED_AND_SHARED}),
+    "neuron_tuning.random_draws": ("embedded", 2, {"random_selection", *TUNED_AND_SHARED, "budget_tuning"}),
     "neuron_tuning.cross_training": ("embedded", True, TUNED_AND_SHARED),
+    "neuron_tuning.examples": ("embedded", 99, TUNING),
+    "neuron_tuning.rates.grid": ("embedded", [0.1, 0.2], TUNING),
+    "neuron_tuning.rates.extensions": ("embedded", 3, TUNING),
+    "neuron_tuning.rates.tasks": ("embedded", ["cafe_facts"], TUNING),
+    "neuron_tuning.rates.common": ("embedded", 0.5, TUNED_AND_SHARED),
+    "neuron_tuning.curve": ("embedded", 3, TUNING - {"rate_search", "table_learning_rates"}),
+    "neuron_tuning.budgets.tasks": ("embedded", ["cafe_facts"], {"random_selection", *BUDGETED}),
+    "neuron_tuning.budgets.percents": (
+        "embedded",
+        [1, 10],
+        {"selection", "random_selection", "select_contrastive", *BUDGETED},
+    ),
     "neuron_tuning.proportions.tasks": ("embedded", ["film_reviews"], PROPORTION_TABLE),
     "neuron_tuning.proportions.percents": ("embedded", [10, 100], {"selection", *PROPORTIONED}),
     "neuron_tuning.proportions.seeds": ("embedded", [1], PROPORTIONED),
-    "neuron_tuning.training.seeds": ("embedded", [1], TUNED | PROPORTIONED),
+    "neuron_tuning.training.seeds": ("embedded", [1], TUNING),
     "neuron_tuning.training.epochs": ("embedded", 9, TUNING),
     "neuron_tuning.training.batch_size": ("embedded", 9, TUNING),
-    "neuron_tuning.training.learning_rate": ("embedded", 0.5, TUNING),
     "neuron_tuning.training.warmup": ("embedded", 0.5, TUNING),
     "neuron_tuning.training.schedule": ("embedded", "constant", TUNING),
     "neuron_tuning.training.weight_decay": ("embedded", 0.5, TUNING),
     "neuron_tuning.training.max_gradient_norm": ("embedded", 0.5, TUNING),
-    "neuron_tuning.training.validation": ("embedded", 2, {"prepare_data", *TUNING}),
-    "neuron_tuning.training.patience": ("watched", 2, TUNING),
+    "neuron_tuning.training.validation": ("embedded", 2, TUNING),
+    "neuron_tuning.training.patience": ("embedded", 2, TUNING),
     "evaluation.batch_size": ("embedded", 9, {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}),
     "evaluation.label_score": ("embedded", "mean", {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}),
     "evaluation.cross_task_examples": ("embedded", 9, {*EVALUATED, "tuned_evaluation", *TUNING_TABLES}),
     "overlap.groups.*.train": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.groups.*.test": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
-    "tables.bootstrap": ("embedded", 9, NAMED),  # the overlap has replicates of its own
-    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED}),
+    "tables.bootstrap": ("embedded", 9, {*NAMED, *BUDGET_TABLE}),  # the overlap has replicates of its own
+    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED, *BUDGET_TABLE}),
 }
 
 
@@ -243,13 +260,15 @@ def embedded() -> dict:
     config["tasks"] = {key: config["tasks"][key] for key in keys}
     config["overlap"]["groups"] = {"CLS-CLS": {"train": ["film_reviews"], "test": ["dish_reviews"]}}
     # Few sets: every dry-run looks at all of them.
-    config["selection"]["random_draws"] = config["neuron_tuning"]["random_draws"] = 1
+    config["selection"]["random_draws"] = 1
+    config["neuron_tuning"]["rates"]["tasks"] = ["film_reviews"]
+    config["neuron_tuning"]["budgets"] = {"tasks": ["film_reviews"], "percents": [3, 10]}
     config["neuron_tuning"]["proportions"] = {
         "tasks": ["film_reviews", "cafe_facts"],
         "percents": [3, 10],
         "seeds": [0],
     }
-    config["neuron_tuning"]["training"]["seeds"] = [0]
+    config["neuron_tuning"]["training"] |= {"seeds": [0], "validation": 3}
     config["damage"]["rules"] = {"global": [3], "contrastive": [3, 10], "activation-entropy": [10], "random": [3]}
     return config
 
@@ -291,7 +310,8 @@ def starting_configs(folder: Path) -> dict[str, dict]:
             key: {**copy.deepcopy(task), "name": key, "source": copy.deepcopy(source)} for key in ("a", "b")
         }
         config["overlap"]["groups"] = groups
-        config["neuron_tuning"]["proportions"]["tasks"] = "all"
+        for section in ("proportions", "budgets", "rates"):
+            config["neuron_tuning"][section]["tasks"] = "all"
         config["model"]["source"] = models[name]
         start[name] = config
     start["local"]["data_root"] = str(folder)
@@ -303,7 +323,7 @@ def starting_configs(folder: Path) -> dict[str, dict]:
         start["own"]["tasks"]["film_reviews"][key] = dict(start["own"]["data"][key])
     start["own"]["tasks"]["film_reviews"]["nulls"] = "error"
     start["watched"] = embedded()
-    start["watched"]["training"]["validation"] = start["watched"]["neuron_tuning"]["training"]["validation"] = 2
+    start["watched"]["training"]["validation"] = 2
     start["label prompt"] = embedded()
     start["label prompt"]["tasks"]["film_reviews"]["prompt"] = "{label} :"
     start["generation"] = embedded()
@@ -425,8 +445,8 @@ def test_an_unchanged_config_runs_nothing(workflows, starts):
     [
         ("train", DATA),  # test takes no prompt that training has
         ("attribution", {*ATTRIBUTED, "zero_shot", "table_zero_shot"}),
-        ("test", TESTED),
-        ("validation", set()),
+        ("test", {*TESTED, *TUNING}),
+        ("validation", {"prepare_data", *TUNING}),
     ],
 )
 def test_sizes_of_local_data(split, expected, workflows, starts):
@@ -437,7 +457,7 @@ def test_sizes_of_local_data(split, expected, workflows, starts):
 def test_a_changed_prompt_prepares_that_tasks_data_only(workflows, starts):
     config = changed(starts[0]["embedded"], "tasks.*.prompt", "{review} so :", starts[1])
     jobs = workflows["embedded"].would_run(config)
-    assert jobs["prepare_data"] == 3  # train, attribution and test of one task out of three
+    assert jobs["prepare_data"] == 4  # all splits of one task out of three
     assert jobs["multitask"] == 1
 
 
@@ -468,7 +488,10 @@ EDITS = {
         *DAMAGED,
         *FAITHFULNESS,
     },
-    ("selection/rules/contrastive.py", "largest > 0", "largest > 1"): {"select_contrastive", *DAMAGED},
+    ("selection/rules/contrastive.py", "largest > 0", "largest > 1"): {
+        *(FROM_BASE_COMPARED - {"select_without_universal"}),
+        *DAMAGED,
+    },
     ("selection/rules/exclusive.py", "row != compared.own", "row > compared.own"): set(),  # no set is by this rule
     ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *TUNING},
     # Comments, docstrings and layout change nothing; nor does what is only said, nor the runner and the like.
@@ -478,7 +501,7 @@ EDITS = {
     ("core/progress.py", "left = (now - start)", "left = 2 * (now - start)"): set(),
     ("core/machine.py", "--porcelain", "--short"): set(),
     ("core/artifacts.py", "indent=2", "indent=4"): set(),
-    ("tuning/tune.py", "no mask makes the delta", "there is no mask for the delta"): set(),
+    ("tuning/tune.py", "made of no mask", "not made of any mask"): set(),
     ("data/prepare.py", "%d were asked for", "%d were wanted"): set(),
     ("training/loop.py", "lower learning_rate", "take a lower learning_rate"): set(),
     ("deactivation/evaluate.py", 'f"deactivation {task.key}"', 'f"switching off {task.key}"'): set(),

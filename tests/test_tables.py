@@ -15,7 +15,7 @@ from taskneurons.neurons.mask_file import write_mask
 from taskneurons.neurons.neuron_set import NeuronSet, top_share
 from taskneurons.report.contents import TABLES
 from taskneurons.report.findings import findings
-from taskneurons.tables import neuron_tuning, write
+from taskneurons.tables import write
 from taskneurons.tables.common import Predictions, TableSettings, read_predictions
 from taskneurons.tables.intervals import mean_interval
 
@@ -36,6 +36,7 @@ CONFIG = {
     "selection.scope": "global",
     "attribution.model": "multitask",
     "neuron_tuning.proportions.percents": [10, 100],
+    "neuron_tuning.training.epochs": 1,
     "faithfulness.top": 25,
 }
 # task → condition → scores; other tasks' sets only on the first two examples
@@ -67,10 +68,18 @@ SCORES = {
 }
 # task → condition → scores of the models that were tuned from the base model
 TUNED = {
-    "a": {"a": [0, 0, 1, 0], "random-0": [1, 0, 1, 0], "b": [0, 1], "c": [1, 1]},
-    "b": {"b": [0, 0, 0, 1], "random-0": [0, 1, 1, 0], "a": [0, 0], "c": [0, 0]},
-    "c": {"c": [1, 1, 1, 1], "random-0": [0.5, 0.5, 0.5, 0.5], "a": [1, 1], "b": [0, 0]},
+    "a": {"own-tuned": [0, 0, 1, 0], "random-0-tuned": [1, 0, 1, 0], "b": [0, 1], "c": [1, 1]},
+    "b": {"own-tuned": [0, 0, 0, 1], "random-0-tuned": [0, 1, 1, 0], "a": [0, 0], "c": [0, 0]},
+    "c": {"own-tuned": [1, 1, 1, 1], "random-0-tuned": [0.5, 0.5, 0.5, 0.5], "a": [1, 1], "b": [0, 0]},
 }
+# The same at the common rate, and with another family's neurons.
+AT_COMMON = {
+    "a": {"own-common": [1, 0, 0, 0], "random-0-common": [0, 0, 0, 0], "other-family-common": [1, 1, 0, 0]},
+    "b": {"own-common": [1, 1, 0, 0], "random-0-common": [1, 0, 0, 0], "other-family-common": [1, 1, 1, 0]},
+    "c": {"own-common": [1, 1, 1, 0], "random-0-common": [0, 1, 1, 0], "other-family-common": [0, 0, 0, 0]},
+}
+RATES = {"tuned": 0.01, "common": 0.001}
+METHODS = ("zero-shot", "train-random", "train-task")  # the paper's
 AT_PROPORTIONS = {"a": {"top10": [1, 0, 1, 0], "top100": [1, 1, 1, 1]}}
 
 
@@ -102,6 +111,7 @@ def predictions_file(path: Path, task, conditions):
         "lost": {"duplicates": 3, "overlap": 2, "nulls": 1},
         "truncated_prompts": 0.25,
         "truncated_targets": 0.0,
+        "learning_rates": {name: RATES.get(name.rpartition("-")[2]) for name in conditions},
     }
     write_frame(path, frame, "predictions", made)
     return path
@@ -173,27 +183,186 @@ def proportion_rows(files):
 def test_neuron_tuning(files):
     rows = rows_of("neuron_tuning", files)
     assert [row["method"] for row in rows] == ["zero-shot"] * 3 + ["train-random"] * 3 + ["train-task"] * 3
-    zero_shot, drawn, own = (cell(rows, task="A", method=method) for method in neuron_tuning.METHODS)
+    zero_shot, drawn, own = (cell(rows, task="A", method=method) for method in METHODS)
     assert (zero_shot["value"], zero_shot["n_seeds"], zero_shot["n_draws"]) == (75, 0, 0)
+    assert (zero_shot["rate"], zero_shot["learning_rate"]) == (None, None)
     assert (drawn["value"], drawn["n_seeds"], drawn["n_draws"]) == (50, 1, 1)
     assert (own["value"], own["n_seeds"], own["paper_llama"]) == (25, 1, 88.5)
+    assert (own["rate"], own["learning_rate"]) == ("tuned", 0.01)
     means = {(row["kind"], row["method"]): row["value"] for row in rows_of("neuron_tuning_means", files)}
     assert means["classification", "train-task"] == 25 and means["generation", "train-task"] == 100
-    assert [row["value"] for row in rows_of("neuron_tuning_effect", files)] == [-25, -25, 50]
+    effect = rows_of("neuron_tuning_effect", files)
+    assert [(row["task"], row["value"]) for row in effect] == [
+        ("mean over tasks", 0),
+        ("A", -25),
+        ("B", -25),
+        ("C", 50),
+    ]
+
+
+@pytest.fixture
+def both_rates(files, tmp_path):
+    """The files with predictions at the common rate too."""
+    files["tuned_predictions"] = [
+        predictions_file(tmp_path / f"both-{task}.parquet", task, {**TUNED[task], **AT_COMMON[task]}) for task in TUNED
+    ]
+    return files
+
+
+def test_neuron_tuning_at_both_rates(both_rates):
+    """The paper's figures stand beside its own methods alone; what the run does not have has no rows."""
+    rows = rows_of("neuron_tuning", both_rates)
+    assert list(dict.fromkeys((row["method"], row["rate"]) for row in rows)) == [
+        *(("zero-shot", None), ("train-random", "tuned"), ("train-random", "common")),
+        *(("train-task", "tuned"), ("train-task", "common"), ("train-other-family", "common")),
+    ]
+    other = cell(rows, task="A", method="train-other-family")
+    assert (other["value"], other["learning_rate"], other["paper_llama"], other["n_draws"]) == (50, 0.001, None, 0)
+    common = cell(rows, task="A", method="train-task", rate="common")
+    assert (common["value"], common["paper_llama"]) == (25, 88.5)
+    means = rows_of("neuron_tuning_means", both_rates)
+    drawn = cell(means, kind="classification", method="train-random", rate="common")
+    assert (drawn["value"], drawn["n_draws"], drawn["learning_rate"]) == (12.5, 1, 0.001)
+    assert np.isnan(cell(means, kind="generation", method="train-other-family")["paper_llama"])
+
+
+def test_own_less_each_control_set(both_rates):
+    """Own less random is −25, −25, 50 at the tuned rate and 25, 25, 25 at the common one; the mean resamples tasks."""
+    rows = rows_of("neuron_tuning_effect", both_rates)
+    measures = {(row["against"], row["rate"], row["task"]): row["measure"] for row in rows}
+    assert [key for key, measure in measures.items() if measure == "primary"] == [
+        ("random", "tuned", "mean over tasks")
+    ]
+    assert set(measures.values()) == {"primary", "exploratory"}
+    tuned = cell(rows, against="random", rate="tuned", task="mean over tasks")
+    # Of three tasks all may be drawn alike, in 8 + 1 of 27 ways: the interval ends at the tasks' own values.
+    assert (tuned["value"], tuned["ci_low"], tuned["ci_high"]) == (0, -25, 50)
+    assert (tuned["n_tasks"], tuned["n_test"], tuned["n_draws"], tuned["metric"]) == (3, 12, 1, "accuracy, rougeL")
+    common = cell(rows, against="random", rate="common", task="mean over tasks")
+    assert (common["value"], common["ci_low"], common["ci_high"]) == (25, 25, 25)
+    other = cell(rows, against="other-family", rate="common", task="C")
+    assert (other["value"], other["n_tasks"], other["n_draws"]) == (75, 1, 0)
+    assert not [row for row in rows if row["against"] in ("contrastive", "own")]
+    for config in ({"selection.k": 3.0}, {"neuron_tuning.training.epochs": 2}):
+        assert "primary" not in {row["measure"] for row in rows_of("neuron_tuning_effect", both_rates, config=config)}
+
+
+def test_learning_rates(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "kind": "own",
+            "task": ["a", "b", "a", "b"],
+            "learning_rate": [0.1, 0.1, 1.0, 1.0],
+            "validation_loss": [1.0, 3.0, 2.0, np.inf],
+        }
+    )
+    path = tmp_path / "own.parquet"
+    write_frame(path, frame, "learning rates", {"set_kind": "own", "learning_rate": 0.1, "at_edge": True})
+    rows = rows_of("learning_rates", {"learning_rates": [path]})
+    assert [(row["task"], row["learning_rate"], row["validation_loss"]) for row in rows] == [
+        *(("mean over tasks", 0.1, 2), ("A", 0.1, 1), ("B", 0.1, 3)),
+        *(("mean over tasks", 1, np.inf), ("A", 1, 2), ("B", 1, np.inf)),
+    ]
+    assert [row["chosen"] for row in rows] == [True] * 3 + [False] * 3 == [row["at_edge"] for row in rows]
+
+
+# (kind, rate, k) → losses of the tasks a and b at 0, 50 and 100 % of 20 and 40 steps.
+LOSSES = {
+    ("own", "tuned", 10.0): ([5, 2, 1], [6, 4, 2]),
+    ("random", "tuned", 10.0): ([5, 4, 1.5], [6, 5, 1]),
+    ("crossed", "tuned", 10.0): ([5, 0, 0], [6, 0, 0]),
+    ("own", "common", 10.0): ([5, 4.5, 4], [6, 5, 4]),
+    ("random", "common", 10.0): ([5, 5, 5], [6, 6, 6]),
+}
+OVER_K = {("own", "tuned", 1.0): [5, 4, 3], ("random", "tuned", 1.0): [5, 5, 4.5]}
+
+
+@pytest.fixture
+def curves(tmp_path):
+    """Of two seeds, whose losses of the tasks a and b differ by 0.2 at every later point; a alone has another k."""
+    files = []
+    for seed in (0, 1):
+        for number, task in enumerate("ab"):
+            found = {**LOSSES, **({key: (losses,) for key, losses in OVER_K.items()} if task == "a" else {})}
+            rows = [
+                {
+                    **dict(zip(("kind", "rate", "k"), key, strict=True)),
+                    "task": task,
+                    "trained_pct": 50.0 * point,
+                    "step": 10 * point * (number + 1),
+                    "validation_loss": loss + (0.1 - 0.2 * seed) * (point > 0),
+                }
+                for key, losses in found.items()
+                for point, loss in enumerate(losses[number])
+            ]
+            files.append(tmp_path / f"{task}-{seed}.curves.parquet")
+            write_frame(files[-1], pd.DataFrame(rows), "validation losses", {"task": task, "seed": seed})
+    return files
+
+
+def test_tuning_budget(curves):
+    """Random less own, task by task: at the end −1 and 0.5 at the tuned rate, 1 and 2 at the common one."""
+    rows = rows_of("tuning_budget", {"curves": curves})
+    assert {row["kind"] for row in rows} == {"own", "random"}
+    assert [row["rate"] for row in rows[:12:6]] == ["tuned", "common"]
+    end = cell(rows, curve="steps", rate="tuned", trained_pct=100, kind="own")
+    assert (end["steps"], end["value"], end["n_tasks"]) == (30, pytest.approx(1.5), 2)
+    assert (end["less"], end["ci_low"], end["ci_high"]) == pytest.approx((-0.25, -1, 0.5))
+    common = cell(rows, curve="steps", rate="common", trained_pct=100, kind="own")
+    assert (common["less"], common["ci_low"], common["ci_high"]) == pytest.approx((1.5, 1, 2))
+    middle = cell(rows, curve="steps", rate="tuned", trained_pct=50, kind="own")
+    assert (middle["steps"], middle["less"]) == (15, pytest.approx(1.5))
+    assert cell(rows, curve="steps", rate="tuned", trained_pct=0, kind="own")["less"] == 0
+    assert cell(rows, curve="steps", rate="tuned", trained_pct=50, kind="random")["less"] is None
+    over_k = [row for row in rows if row["curve"] == "k"]
+    assert [(row["k"], row["kind"], row["value"]) for row in over_k] == [
+        (1, "random", pytest.approx(4.5)),
+        (1, "own", pytest.approx(3)),
+        (10, "random", pytest.approx(1.5)),
+        (10, "own", pytest.approx(1)),
+    ]
+    assert {(row["n_tasks"], row["ci_low"]) for row in over_k} == {(1, None)}  # of one task there is no interval
+
+
+def test_findings_about_the_budgets(curves):
+    (text,) = findings({"tuning_budget": pd.DataFrame(rows_of("tuning_budget", {"curves": curves}))}, 80)
+    assert "k = 10 % unless another is named." in text
+    assert (
+        "Own neurons have learnt more at these budgets: 15 steps at the tuned rate +1.500 [+1.000, +2.000], 15 steps "
+        "at the common rate +0.750 [+0.500, +1.000], 30 steps at the common rate +1.500 [+1.000, +2.000]; Random "
+        "neurons have learnt more at these: none; The interval includes zero at these, where both meet: 30 steps at "
+        "the tuned rate -0.250 [-1.000, +0.500]."
+    ) in text
+
+
+def test_findings_about_the_primary_measure(both_rates):
+    frame = pd.DataFrame(rows_of("neuron_tuning_effect", both_rates))
+    primary, explored, *of_tasks = findings({"neuron_tuning_effect": frame}, 80)
+    assert "brings +0.0 [-25.0, +50.0] points more" in primary and "mean over 3 tasks" in primary
+    assert primary.endswith("own neurons are neither shown to be better nor worse.")
+    assert "less random at the common rate +25.0 [+25.0, +25.0]" in explored
+    assert "less other-family at the common rate +" in explored and "tuned" not in explored
+    assert [text.split()[2] for text in of_tasks] == ["tuned", "common"]
+    frame.loc[frame["measure"] == "primary", ["ci_low", "ci_high"]] = 1.0, 2.0
+    assert findings({"neuron_tuning_effect": frame}, 80)[0].endswith("own neurons are better.")
+    frame.loc[frame["measure"] == "primary", ["ci_low", "ci_high"]] = -2.0, -1.0
+    assert findings({"neuron_tuning_effect": frame}, 80)[0].endswith("own neurons are worse.")
+    frame["measure"] = "exploratory"
+    assert "less random at the tuned rate" in findings({"neuron_tuning_effect": frame}, 80)[0]
 
 
 def test_seeds_and_draws_are_averaged_before_examples_are_resampled(files, tmp_path):
     """Two trainings by two draws that differ, but whose mean is 0.5 on every example: an interval without width."""
     runs = [
-        {"a": [1, 1, 0, 1], "random-0": [1, 0, 1, 0], "random-1": [0, 0, 0, 1]},
-        {"a": [1, 0, 0, 1], "random-0": [1, 1, 0, 0], "random-1": [0, 1, 1, 1]},
+        {"own-tuned": [1, 1, 0, 1], "random-0-tuned": [1, 0, 1, 0], "random-1-tuned": [0, 0, 0, 1]},
+        {"own-tuned": [1, 0, 0, 1], "random-0-tuned": [1, 1, 0, 0], "random-1-tuned": [0, 1, 1, 1]},
     ]
     files["tuned_predictions"] = [
         predictions_file(tmp_path / f"seed{seed}.parquet", "a", conditions) for seed, conditions in enumerate(runs)
     ]
     only_a = {"a": TASKS["a"]}
     rows = rows_of("neuron_tuning", files, only_a)
-    drawn, own = (cell(rows, method=method) for method in neuron_tuning.METHODS[1:])
+    drawn, own = (cell(rows, method=method) for method in METHODS[1:])
     assert (drawn["value"], drawn["ci_low"], drawn["ci_high"]) == (50, 50, 50)
     assert (drawn["n_seeds"], drawn["n_draws"], own["value"], own["n_draws"]) == (2, 2, 62.5, 0)
     assert own["ci_low"] < 62.5 < own["ci_high"]
@@ -317,7 +486,7 @@ def test_a_missing_task_is_told(files):
 
 def test_a_method_that_there_is_not_is_no_method():
     one = Predictions("a", TASKS["a"], {"none": np.ones((1, 2)), "a": np.zeros((1, 2))}, {})
-    assert (one.method_conditions("original"), one.method_conditions("train-task")) == (["none"], ["a"])
+    assert (one.method_conditions("original"), one.method_conditions("deactivate-task")) == (["none"], ["a"])
     for method in ("none", "deactivate-tasks", "train"):
         with pytest.raises(KeyError, match=method):
             one.method_conditions(method)
@@ -433,8 +602,11 @@ def test_findings_say_what_the_tables_show(files):
     assert "base model, mean over 1 tasks: attribution 0.90 (recall 0.80), random 0.00 (recall 0.10)" in text
     assert "55 % with 2, 85 % with 4 examples in each: 4 examples are enough for 80 % (with 4" in text
     assert "the least is 80 %, A); chance is 5 %" in text
-    assert "from 75.0 to 25.0, training as many random ones to 50.0 (the paper, Llama-2-7b: 81.8" in text
-    assert "brings more than training random ones on 1 of 3 tasks, and less on 0" in text
+    assert "from 75.0 to 25.0, training as many random ones in each layer to 50.0 (the paper, Llama-2-7b: 81.8" in text
+    assert "at the tuned learning rate, brings the score, on average over the classification tasks" in text
+    assert (
+        "the tuned learning rate training a task's own neurons brings more than training random ones on 1 of 3" in text
+    )
     # A and B lose by their own neurons; C, alone of its kind, has no other to compare with.
     assert "Among the 2 tasks measured by accuracy" in text
     assert "any of the others' does for 0, and raises none of the others as much for 0" in text

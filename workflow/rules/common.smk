@@ -144,11 +144,11 @@ def compute(kind):
     )
 
 
-def loop_settings(training):
+def loop_settings(training, kind=types.LoopSettings):
     """The settings of a training, by one of the config's training entries."""
     fields = {name: value for name, value in training.model_dump().items() if name != "seeds"}
     passes = CONFIG.compute
-    return types.LoopSettings(
+    return kind(
         **fields, batch_tokens=passes.training_batch_tokens, gradient_checkpointing=passes.gradient_checkpointing
     )
 

@@ -7,22 +7,27 @@ INPUTS = {
     "base_predictions": lambda: predictions(["base"]),
     "masks": lambda: [own_mask(scored_of(ORIGINALS[0]), task) for task in TASKS],
     "scores": lambda: expand("<results>/scores/{scored}/{task}.parquet", scored=SCORED, task=TASKS),
-    "score_replicates": lambda: expand(
-        "<results>/scores/{scored}/{task}.bootstrap.parquet", scored=SCORED, task=TASKS
-    ),
-    "subset_scores": lambda: expand(
-        "<results>/scores/{scored}/{task}.subsets.parquet", scored=SCORED[0], task=TASKS
-    ),
+    "score_replicates": lambda: expand("<results>/scores/{scored}/{task}.bootstrap.parquet", scored=SCORED, task=TASKS),
+    "subset_scores": lambda: expand("<results>/scores/{scored}/{task}.subsets.parquet", scored=SCORED[0], task=TASKS),
     "damage": lambda: expand("<results>/damage/{model}/{task}.parquet", model=ORIGINALS[0], task=TASKS),
     "faithfulness": lambda: expand(
         "<results>/faithfulness/{model}/{task}.parquet",
         model=["base", ORIGINALS[0]],
         task=some_tasks(CONFIG, CONFIG.faithfulness.tasks),
     ),
-    "tuned_predictions": lambda: predictions(f"neuron_tuning-seed{seed}" for seed in TUNING.training.seeds),
+    "learning_rates": lambda: rate_files(SETS),
+    "curves": lambda: [
+        *expand("<results>/training/{task}-seed{seed}.curves.parquet", task=TASKS, seed=TUNING_SEEDS),
+        *expand(
+            "<results>/training/{task}-budgets-seed{seed}.curves.parquet",
+            task=BUDGET_TASKS if BUDGET_PERCENTS else [],
+            seed=TUNING_SEEDS,
+        ),
+    ],
+    "tuned_predictions": lambda: predictions(f"neuron_tuning-seed{seed}" for seed in TUNING_SEEDS),
     "proportion_predictions": lambda: expand(
         "<results>/predictions/proportions-seed{seed}/{task}.parquet",
-        seed=TUNING.proportions.seeds,
+        seed=PROPORTIONS.seeds,
         task=PROPORTION_TASKS,
     ),
 }

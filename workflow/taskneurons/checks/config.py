@@ -112,6 +112,12 @@ def checked_config(config: dict[str, Any], root: Path) -> Run:
     comparing = [rule for rule in read.damage.rules if rule in names(RULES) and named(RULES, rule).COMPARES]
     if len(keys) == 1 and comparing:
         warnings.append(f"damage: rules: {', '.join(comparing)} compare tasks, and there is one alone: left out")
+    if read.neuron_tuning is not None and len({task.family for task in read.tasks.values()}) == 1:
+        warnings.append(
+            "neuron_tuning: there is one family alone: no other family's neurons are trained"
+            if len(keys) > 1
+            else "neuron_tuning: there is one task alone: beside its own neurons only random ones are trained"
+        )
     wrong += [str(problem) for problem in _problems(read, tasks, keys)]
     if wrong:
         raise UserError("\n".join(dict.fromkeys(wrong)))
@@ -347,9 +353,11 @@ def _problems_of_names(tasks: dict[str, RunTask]) -> Iterator[str]:
 
 def _problems_of_choices(config: Config, keys: list[str]) -> Iterator[str]:
     chosen: list[tuple[str, list[str]]] = [("faithfulness: tasks", some_tasks(config, config.faithfulness.tasks))]
-    if config.neuron_tuning is not None:
-        proportions = some_tasks(config, config.neuron_tuning.proportions.tasks)
-        chosen.append(("neuron_tuning: proportions: tasks", proportions))
+    if (tuning := config.neuron_tuning) is not None:
+        chosen.append(("neuron_tuning: rates: tasks", some_tasks(config, tuning.rates.tasks)))
+        for name, section in (("budgets", tuning.budgets), ("proportions", tuning.proportions)):
+            if section is not None:
+                chosen.append((f"neuron_tuning: {name}: tasks", some_tasks(config, section.tasks)))
     for name, group in config.overlap.groups.items():
         chosen += [(f"overlap: groups: {name}: train", group.train), (f"overlap: groups: {name}: test", group.test)]
     for where, tasks in chosen:

@@ -202,15 +202,25 @@ class ComputeSection(Settings):
 # ---- training ----
 
 
-class Optimisation(Settings):
-    """How a training goes: AdamW over shuffled batches."""
+class Rounds(Settings):
+    """How much a training sees."""
 
     epochs: Count = 2
     """How often the training sees every example"""
     batch_size: Count = 16
     """Examples in a batch"""
+
+
+class Peak(Settings):
+    """How fast it learns."""
+
     learning_rate: Positive = 1e-4
     """Its peak"""
+
+
+class Course(Settings):
+    """How its steps are made."""
+
     warmup: Share = 0.05
     """Share of the steps in which the learning rate rises"""
     schedule: Literal["linear", "constant"] = "linear"
@@ -219,6 +229,10 @@ class Optimisation(Settings):
     """AdamW's"""
     max_gradient_norm: Positive = 1.0
     """Gradients with a larger norm are scaled down to it"""
+
+
+class Optimisation(Course, Peak, Rounds):
+    """How a training goes: AdamW over shuffled batches. (The fields of the last class come first.)"""
 
 
 class WatchedOptimisation(Optimisation):
@@ -230,13 +244,17 @@ class WatchedOptimisation(Optimisation):
     """Stop after so many epochs without a better one and go back to the best; 0: never"""
 
 
-class LoopSettings(WatchedOptimisation):
-    """What the training loop takes."""
+class TrainingPasses(Settings):
+    """How a training's batches go through the model."""
 
     batch_tokens: Count = 16384
     """As compute.training_batch_tokens."""
     gradient_checkpointing: bool = False
     """As compute.gradient_checkpointing."""
+
+
+class LoopSettings(TrainingPasses, WatchedOptimisation):
+    """What the training loop takes."""
 
 
 class TrainingSection(WatchedOptimisation):
@@ -664,33 +682,98 @@ class Proportions(Settings):
     tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1), Different] = "all"
     """all, or a list of tasks"""
     percents: Percents = [1, 10, 100]
-    """Of all neurons, those with the highest scores"""
+    """Of all neurons, those with the highest scores (proportions: null does without)"""
     seeds: Seeds = [0]
     """One training for each seed"""
 
 
-class TuningTraining(WatchedOptimisation):
-    """The trainings of neuron tuning."""
+def _some_to_watch(value: int) -> int:
+    if value < 1:
+        raise ValueError(f"{value} is too few: the learning rates are chosen by the loss on them, so take at least 1")
+    return value
 
-    seeds: Seeds = [0]
-    """One training of each set for each seed"""
+
+class TuningOptimisation(Course, Rounds):
+    """A training of neurons, without its learning rate, which is chosen by validation loss."""
+
     epochs: Count = 1
     """How often the training sees every example"""
     batch_size: Count = 8
     """Examples in a batch"""
-    learning_rate: Positive = 1e-3
-    """Its peak"""
+    validation: Annotated[Whole, AfterValidator(_some_to_watch)] = 16
+    """Validation examples a task: their loss chooses the learning rates, makes the curves, and may stop a training"""
+    patience: CountOrNone = 0
+    """Stop after so many epochs without a better one and go back to the best; 0: never"""
+
+
+class TuningLoop(TrainingPasses, TuningOptimisation):
+    """What the training loop takes, but for the learning rate."""
+
+    def at(self, learning_rate: float) -> LoopSettings:
+        """The settings of a training at a learning rate."""
+        return LoopSettings(**self.model_dump(), learning_rate=learning_rate)
+
+
+class TuningTraining(TuningOptimisation):
+    """The trainings of neuron tuning."""
+
+    seeds: Seeds = [0]
+    """One training of each set for each seed; the learning rates are chosen with the first"""
+
+
+def _several(values: list[float]) -> list[float]:
+    if len(values) < 2:
+        raise ValueError(f"{brief(values)} is too short: give at least two, by whose ratio the grid can be extended")
+    return values
+
+
+class RateSearch(Settings):
+    """How the learning rate of a kind of set is found."""
+
+    grid: Annotated[list[Positive], AfterValidator(_several), Different] = [3e-5, 3e-4, 3e-3]
+    """Learning rates (peaks) that are tried"""
+    extensions: CountOrNone = 2
+    """Where the best lies at an end of the grid, so many more are tried beyond, each by the ratio of its neighbours"""
+
+
+class Rates(RateSearch):
+    """The learning rates: for each kind of set the one with the lowest validation loss, and a common one.
+
+    Only train and validation examples decide, never the test split.
+    """
+
+    tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1), Different] = "all"
+    """all, or a list of tasks on which they are tried"""
+    common: Positive = 3e-5
+    """One small rate at which all kinds of sets are trained besides"""
+
+
+class Budgets(Settings):
+    """Own, contrastive and random neurons trained at other k, at the rates chosen at selection.k; losses alone."""
+
+    tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1), Different] = "all"
+    """all, or a list of tasks"""
+    percents: Percents = [0.1, 0.3, 1, 3, 10]
+    """The k, in percent; selection.k is trained anyway (budgets: null, the default, does without the others)"""
 
 
 class NeuronTuningSection(Settings):
-    """A task's own neurons of the base model, and random ones, trained on its data (Tables 2 and 7)."""
+    """A task's own neurons of the base model, and control sets, trained on its data (Tables 2 and 7)."""
 
     random_draws: Count = 1
-    """Random sets of the same number"""
+    """Random sets, with as many neurons in each layer as the task's own"""
     cross_training: bool = False
     """Every task's neurons on every other task's data too: the other reading of Figure 5"""
-    proportions: Proportions = Proportions()
-    """Figure 6"""
+    examples: CountOrNone = 0
+    """The most train examples of a task that these trainings see; 0: all"""
+    rates: Rates = Rates()
+    """The learning rates"""
+    curve: Count = 4
+    """At so many evenly spaced steps of each training, the last one included, the validation loss is measured"""
+    budgets: Budgets | None = None
+    """Other k; null to do without"""
+    proportions: Proportions | None = Proportions()
+    """Figure 6; null to do without"""
     training: TuningTraining = TuningTraining()
     """The training of each set"""
 

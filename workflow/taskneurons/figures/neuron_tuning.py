@@ -1,4 +1,4 @@
-"""Bars of every task's score: zero-shot, with random neurons trained, with its own neurons trained; with intervals."""
+"""Bars of every task's score: zero-shot, with random neurons trained, with its own trained, at their tuned rates."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -9,5 +9,5 @@ COLOURS = {"zero-shot": "#4c566a", "train-random": "#8fbcdb", "train-task": "#5b
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """The figure of the neuron tuning table."""
-    return method_bars(table, COLOURS)
+    """The figure of the neuron tuning table; at the common rate, and of other control sets, it shows nothing."""
+    return method_bars(table[table["rate"].isna() | (table["rate"] == "tuned")], COLOURS)

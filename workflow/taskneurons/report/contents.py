@@ -15,6 +15,7 @@ CROSSED = (*INTERVALS, "evaluation.cross_task_examples")
 # What a table may need of a config → why it is left out without it.
 NEEDS = {
     "neuron tuning": "neuron_tuning is null",
+    "proportions": "neuron_tuning.proportions is null",
     "several tasks": "there is one task alone",
     "groups": "overlap.groups names no training and test tasks",
 }
@@ -79,7 +80,7 @@ TABLES = [
     ),
     Table(
         "neuron_tuning",
-        "Tables 2 and 7: zero-shot, random neurons trained, own neurons trained",
+        "Tables 2 and 7: zero-shot, random neurons trained, own neurons trained, and other control sets",
         inputs=("base_predictions", "tuned_predictions"),
         fields=("name", "metric", "counterpart"),
         config=(*INTERVALS, "model.name"),
@@ -98,10 +99,25 @@ TABLES = [
     ),
     Table(
         "neuron_tuning_effect",
-        "how much more training a task's own neurons brings than training random ones",
+        "how much more training a task's own neurons brings than training random ones and other control sets",
         inputs=("tuned_predictions",),
         fields=("name", "metric"),
-        config=INTERVALS,
+        config=(*INTERVALS, "selection.k", "neuron_tuning.training.epochs"),
+        needs=("neuron tuning",),
+    ),
+    Table(
+        "tuning_budget",
+        "how much better than random ones own neurons learn, by learning rate, steps and k",
+        inputs=("curves",),
+        config=(*INTERVALS, "selection.k"),
+        figure=True,
+        needs=("neuron tuning",),
+    ),
+    Table(
+        "learning_rates",
+        "the learning rates of neuron tuning: tried, and chosen by validation loss",
+        inputs=("learning_rates",),
+        fields=("name",),
         needs=("neuron tuning",),
     ),
     Table(
@@ -138,7 +154,7 @@ TABLES = [
         fields=("name", "metric"),
         config=(*INTERVALS, "neuron_tuning.proportions.percents"),
         figure=True,
-        needs=("neuron tuning",),
+        needs=("neuron tuning", "proportions"),
     ),
     Table(
         "overlap_rate",
@@ -206,8 +222,10 @@ TABLES = [
 
 def left_out(config: Config) -> dict[str, str]:
     """The tables that a run cannot make, each with the reason."""
+    tuning = config.neuron_tuning
     has = {
-        "neuron tuning": config.neuron_tuning is not None,
+        "neuron tuning": tuning is not None,
+        "proportions": tuning is None or tuning.proportions is not None,
         "several tasks": len(config.tasks) > 1,
         "groups": bool(config.overlap.groups),
     }
@@ -239,6 +257,8 @@ def facts(config: Config) -> dict[str, str]:
     if tuning is not None:
         told["neuron tuning"] = (
             f"scores of the base model; trainings of each set: {len(tuning.training.seeds)}; "
-            f"random sets: {tuning.random_draws}"
+            f"random sets, matched in each layer: {tuning.random_draws}; epochs: {tuning.training.epochs}; "
+            f"train examples: {f'at most {tuning.examples}' if tuning.examples else 'all'}; learning rates: by the "
+            f"loss on {tuning.training.validation} validation examples a task, and {tuning.rates.common:g}"
         )
     return told

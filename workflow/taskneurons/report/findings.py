@@ -1,5 +1,7 @@
 """The paper's claims, held against this run's tables: each a sentence with its numbers, whatever they show."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 Tables = dict[str, pd.DataFrame]
@@ -16,8 +18,9 @@ MEANS = {
     ),
     "neuron_tuning_means": (
         ("zero-shot", "train-task", "train-random"),
-        "Training only a task's own neurons of the base model brings the score, on average over the {kind} tasks, from "
-        "{plain:.1f} to {own:.1f}, training as many random ones to {random:.1f}",
+        "Training only a task's own neurons of the base model, at the {rate} learning rate, brings the score, on "
+        "average over the {kind} tasks, from {plain:.1f} to {own:.1f}, training as many random ones in each layer to "
+        "{random:.1f}",
     ),
 }
 
@@ -25,32 +28,98 @@ MEANS = {
 def _means(tables: Tables, name: str) -> list[str]:
     methods, text = MEANS[name]
     sentences = []
-    for kind, rows in tables[name].groupby("kind", sort=False):
+    for rate, kind, rows in _by_rate_and_kind(tables[name]):
         value, paper = (
             dict(zip(("plain", "own", "random"), rows.set_index("method").loc[list(methods), column], strict=True))
             for column in ("value", "paper_llama")
         )
-        sentence = text.format(kind=kind, **value)
+        sentence = text.format(kind=kind, rate=rate, **value)
         if not any(pd.isna(figure) for figure in paper.values()):
             sentence += " (the paper, Llama-2-7b: {plain:.1f} to {own:.1f} and {random:.1f})".format(**paper)
         sentences.append(f"{sentence}.")
     return sentences
 
 
-# Table of effects → what its values compare.
-EFFECTS = {
-    "deactivation_effect": "Switching off a task's own neurons hurts more than switching off random ones",
-    "neuron_tuning_effect": "Training a task's own neurons brings more than training random ones",
-}
+def _by_rate_and_kind(table: pd.DataFrame) -> Iterator[tuple[str | None, str, pd.DataFrame]]:
+    """The rows of each learning rate that a table tells of, zero-shot among all of them, and kind of task."""
+    rates = table["rate"].dropna().unique() if "rate" in table else [None]
+    for rate in rates:
+        of_rate = table if rate is None else table[table["rate"].isna() | (table["rate"] == rate)]
+        for kind, rows in of_rate.groupby("kind", sort=False):
+            yield rate, str(kind), rows
 
 
-def _own_against_random(tables: Tables, name: str) -> str:
-    effect = tables[name]
+def _tuning_effect(tables: Tables) -> list[str]:
+    """The primary measure first, then the same at other rates and against other sets, as exploratory."""
+    table = tables["neuron_tuning_effect"]
+    means = table[table["n_tasks"] > 1]
+    sentences = [
+        f"Primary measure of neuron tuning, fixed before any test result was seen: training a task's own neurons "
+        f"brings {_interval(row)} points more than training as many random ones in each layer, each at the rate that "
+        f"validation loss chose for it (k = 10 %, one epoch, mean over {row['n_tasks']} tasks, interval over tasks): "
+        f"own neurons are {_verdict(row, 'better', 'worse', 'neither shown to be better nor worse')}."
+        for _, row in means[means["measure"] == "primary"].iterrows()
+    ]
+    explored = means[means["measure"] == "exploratory"]
+    listed = "; ".join(
+        f"less {row['against']} at the {row['rate']} rate {_interval(row)}" for _, row in explored.iterrows()
+    )
+    if listed:
+        sentences.append(f"Exploratory, in points, mean over tasks with intervals over tasks: own {listed}.")
+    of_tasks = table[(table["n_tasks"] == 1) & (table["against"] == "random")]
+    return sentences + [
+        _own_against_random(rows, TUNING_EFFECT.format(rate=rate))
+        for rate, rows in of_tasks.groupby("rate", sort=False)
+    ]
+
+
+def _interval(row: pd.Series, value: str = "value", digits: int = 1) -> str:
+    return "{:+.{digits}f} [{:+.{digits}f}, {:+.{digits}f}]".format(
+        *(row[column] for column in (value, "ci_low", "ci_high")), digits=digits
+    )
+
+
+def _verdict(row: pd.Series, more: str, less: str, open_: str) -> str:
+    """Which of three words an interval allows."""
+    return more if row["ci_low"] > 0 else less if row["ci_high"] < 0 else open_
+
+
+def _budgets(tables: Tables) -> list[str]:
+    """At which budgets own neurons have learnt more than random ones, by validation loss, and where both meet."""
+    table = tables["tuning_budget"]
+    own = table[(table["kind"] == "own") & (table["trained_pct"] > 0) & (table["n_tasks"] > 1)]
+    if own.empty:
+        return []
+    found: dict[str, list[str]] = {"more": [], "less": [], "alike": []}
+    for _, row in own.iterrows():
+        place = (
+            f"{row['steps']:.0f} steps" if row["curve"] == "steps" else f"k = {row['k']:g} %, {row['n_tasks']} tasks,"
+        )
+        told = f"{place} at the {row['rate']} rate {_interval(row, 'less', digits=3)}"
+        found[_verdict(row, "more", "less", "alike")].append(told)
+    k = own.loc[own["curve"] == "steps", "k"].iloc[0]
+    words = {
+        "more": "Own neurons have learnt more at these budgets",
+        "less": "Random neurons have learnt more at these",
+        "alike": "The interval includes zero at these, where both meet",
+    }
+    said = "; ".join(f"{words[verdict]}: {', '.join(budgets) or 'none'}" for verdict, budgets in found.items())
+    return [
+        f"Validation loss with random neurons (matched in each layer) less that with own ones, in nats a token, mean "
+        f"over tasks with intervals over tasks, k = {k:g} % unless another is named. {said}."
+    ]
+
+
+DEACTIVATION_EFFECT = "Switching off a task's own neurons hurts more than switching off random ones"
+TUNING_EFFECT = "At the {rate} learning rate training a task's own neurons brings more than training random ones"
+
+
+def _own_against_random(effect: pd.DataFrame, claim: str) -> str:
     more, less = (effect["ci_low"] > 0).sum(), (effect["ci_high"] < 0).sum()
     alike = ((effect["ci_low"] == 0) & (effect["ci_high"] == 0)).sum()
     of_which = f", on {alike} of which both do alike on all examples" if alike else ""
     return (
-        f"{EFFECTS[name]} on {more} of {len(effect)} tasks, and less on {less} (intervals over test examples that "
+        f"{claim} on {more} of {len(effect)} tasks, and less on {less} (intervals over test examples that "
         f"exclude zero); on {len(effect) - more - less} the interval includes zero{of_which}. "
         f"Trainings: {effect['n_seeds'].iloc[0]}, random draws: {effect['n_draws'].iloc[0]}."
     )
@@ -178,9 +247,10 @@ def findings(tables: Tables, enough: float) -> list[str]:
     """
     told = {
         "deactivation_means": lambda: _means(tables, "deactivation_means"),
-        "deactivation_effect": lambda: [_own_against_random(tables, "deactivation_effect")],
+        "deactivation_effect": lambda: [_own_against_random(tables["deactivation_effect"], DEACTIVATION_EFFECT)],
         "neuron_tuning_means": lambda: _means(tables, "neuron_tuning_means"),
-        "neuron_tuning_effect": lambda: [_own_against_random(tables, "neuron_tuning_effect")],
+        "neuron_tuning_effect": lambda: _tuning_effect(tables),
+        "tuning_budget": lambda: _budgets(tables),
         "cross_task_tuning": lambda: _tuning_diagonal(tables),
         "single_task_proportion": lambda: _proportions(tables),
         "specificity": lambda: _specificity(tables),

@@ -34,7 +34,10 @@ def _cell(row: pd.Series, sign: str = "") -> str:
 
 def _by_method(name: str, methods: tuple[str, ...]) -> list[tuple[str, list[pd.Series]]]:
     """Every task with its rows of a table, method by method."""
-    table = pd.read_csv(RESULTS / f"{name}.csv").set_index(["method", "task"])
+    table = pd.read_csv(RESULTS / f"{name}.csv")
+    if "rate" in table:  # zero-shot has none
+        table = table[table["rate"].isna() | (table["rate"] == "tuned")]
+    table = table.set_index(["method", "task"])
     tasks = table.index.get_level_values("task").unique()
     return [(task, [table.loc[(method, task)] for method in methods]) for task in tasks]
 
@@ -56,7 +59,10 @@ def deactivation() -> str:
 
 def neuron_tuning() -> str:
     """Tables 2 and 7 on SmolLM2-135M."""
-    effect = pd.read_csv(RESULTS / "neuron_tuning_effect.csv").set_index("task")
+    effect = pd.read_csv(RESULTS / "neuron_tuning_effect.csv")
+    if "rate" in effect:
+        effect = effect[(effect["rate"] == "tuned") & (effect["against"] == "random")]
+    effect = effect.set_index("task")
     rows = [
         [
             *(task, f"{found[0]['value']:.1f}", *map(_cell, found[1:]), _cell(effect.loc[task], "+")),

@@ -51,7 +51,7 @@ class Predictions:
         return [name for name in self.conditions if name.startswith("random-")]
 
     def method_conditions(self, method: str) -> list[str]:
-        """The conditions that a method of the deactivation or the neuron tuning table averages over.
+        """The conditions that a method of the deactivation table, or zero-shot, averages over.
 
         Raises:
             KeyError: there is no such method.
@@ -60,9 +60,7 @@ class Predictions:
             "original": ["none"],
             "zero-shot": ["none"],
             "deactivate-task": [self.task],
-            "train-task": [self.task],
             "deactivate-random": self.random_conditions(),
-            "train-random": self.random_conditions(),
         }[method]
 
     def scores(self, *conditions: str) -> np.ndarray:
@@ -147,9 +145,14 @@ def method_row(
 KINDS = {"accuracy": "classification", "rougeL": "generation"}
 
 
-def means_row(method: str, tasks: list[Predictions], settings: TableSettings, published: Published) -> dict[str, Any]:
-    """The mean of a method over tasks of one kind; the published mean is over the counterparts of the same tasks."""
-    chosen = [one.method_conditions(method) for one in tasks]
+def means_row(
+    method: str, tasks: list[Predictions], chosen: list[list[str]], settings: TableSettings, published: Published
+) -> dict[str, Any]:
+    """The mean of a method over tasks of one kind; the published mean is over the counterparts of the same tasks.
+
+    Args:
+        chosen: the method's conditions of each task.
+    """
     groups = [one.scores(*names).mean(axis=0) for one, names in zip(tasks, chosen, strict=True)]
     value, low, high = mean_of_means_interval(groups, settings["tables.bootstrap"], settings["tables.confidence"])
     cells = [published.cells(method=method, task=one.shown["counterpart"]) for one in tasks]
@@ -181,7 +184,7 @@ def difference_row(one: Predictions, first: list[str], second: list[str], settin
         "metric": one.shown["metric"],
         **value_and_interval(difference, settings),
         "n_seeds": one.n_seeds(),
-        "n_draws": len(one.random_conditions()),
+        "n_draws": len([name for name in (*first, *second) if name in one.random_conditions()]),
         "n_test": one.provenance["n_test"],
     }
 

@@ -12,7 +12,12 @@ from taskneurons.tables.common import Predictions, TableSettings, change_columns
 
 def conditions(tuned: str, one: Predictions) -> dict[str, str]:
     """The readings of a cell that the run has, each with its condition."""
-    readings = {"own-data": tuned, "tested-data": tuned if tuned == one.task else f"{tuned}-on-{one.task}"}
+    own = "own-tuned"
+    readings = (
+        {"own-data": own, "tested-data": own}
+        if tuned == one.task
+        else {"own-data": tuned, "tested-data": f"{tuned}-on-{one.task}"}
+    )
     return {reading: name for reading, name in readings.items() if name in one.conditions}
 
 

@@ -11,4 +11,8 @@ def rows(settings: TableSettings, *, original_predictions: list[Path], published
     """One row a method and kind of task."""
     figures = Published(published)
     kinds = by_kind(read_predictions(original_predictions, settings.tasks))
-    return [means_row(method, tasks, settings, figures) for tasks in kinds for method in METHODS]
+    return [
+        means_row(method, tasks, [one.method_conditions(method) for one in tasks], settings, figures)
+        for tasks in kinds
+        for method in METHODS
+    ]

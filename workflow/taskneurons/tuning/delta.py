@@ -21,6 +21,7 @@ from taskneurons.tuning.trained_neurons import TrainedNeurons, entries_put_back,
 
 KIND = "delta"
 NEURONS = "neurons"
+CROSSED = "crossed"  # the kind of a task's own neurons that were trained on another task's data
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Evaluate the base model on one task with each of the deltas of neuron tuning in it, one at a time.
 
-Writes the columns of an evaluation. A condition is the trained set's name (the task whose neurons they are, or a random
-draw); `<set>-on-<task>` for a task's neurons that were trained on another task's data; `top<k>` where the sets are one
-task's at several k.
+Writes the columns of an evaluation. A condition is the kind of the trained set and of its learning rate (own-tuned,
+random-0-common), of sets that this task's data trained; another task's key, of its own neurons trained on its data;
+`<set>-on-<task>` of a task's neurons trained on another task's data; `top<k>` where the sets are one task's at several
+k.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from taskneurons.core.progress import progress
 from taskneurons.data.task import read_task
 from taskneurons.evaluation.prediction import predict, predictions_frame, write_predictions
 from taskneurons.models.loaded import load_model
-from taskneurons.tuning.delta import Delta, read_delta, with_delta
+from taskneurons.tuning.delta import CROSSED, Delta, read_delta, with_delta
 
 
 class TunedSettings(StepSettings):
@@ -25,18 +26,17 @@ class TunedSettings(StepSettings):
     compute: DeviceSettings
 
 
-def is_crossed(delta: Delta) -> bool:
-    """Whether a task's neurons were trained on another task's data."""
-    made = delta.provenance
-    return made["rule"] != "random" and made["set"] != made["task"]
-
-
-def condition(delta: Delta, named_by: str) -> str:
-    """A delta's name among the conditions."""
+def condition(delta: Delta, named_by: str, tested: str) -> str:
+    """A delta's name among the conditions of the task that is tested."""
     made: dict[str, Any] = delta.provenance
     if named_by == "k":
         return f"top{percent_text(made['k'])}"
-    return f"{made['set']}-on-{made['task']}" if is_crossed(delta) else made["set"]
+    if made["set_kind"] == CROSSED:
+        return f"{made['set']}-on-{made['task']}"
+    if made["task"] != tested:
+        return made["task"]
+    kind = f"random-{made['draw']}" if made["set_kind"] == "random" else made["set_kind"]
+    return f"{kind}-{made['rate']}"
 
 
 def main(settings: TunedSettings, *, base: Path, data: Path, deltas: list[Path], predictions: Path) -> None:
@@ -50,15 +50,19 @@ def main(settings: TunedSettings, *, base: Path, data: Path, deltas: list[Path],
     task = read_task(data)
     examples = task.encoded(loaded.tokenizer)
     frames: dict[str, Any] = {}
+    rates: dict[str, float] = {}
+    made: dict[tuple[str, int | None], tuple[Any, Any]] = {}  # equal models on equally many examples are tested once
     for path in progress(deltas, f"evaluation {task.key}", len(deltas)):
         delta = read_delta(path)
-        name = condition(delta, settings.named_by)
+        name = condition(delta, settings.named_by, task.key)
         if name in frames:
             raise UserError(f"{path} is of the condition {name!r}, which another delta is of already")
-        crossed = delta.provenance["task"] != task.key or is_crossed(delta)
+        crossed = delta.provenance["task"] != task.key or delta.provenance["set_kind"] == CROSSED
         limit = settings.evaluation.cross_task_examples if crossed else None
-        with with_delta(loaded, delta) as tuned:
-            found, scores = predict(tuned, task, examples[:limit], settings.evaluation)
-        frames[name] = predictions_frame(name, found, scores)
-    provenance = {"spec": settings.spec(), **loaded.provenance_on(task)}
+        if (delta.result, limit) not in made:
+            with with_delta(loaded, delta) as tuned:
+                made[delta.result, limit] = predict(tuned, task, examples[:limit], settings.evaluation)
+        frames[name] = predictions_frame(name, *made[delta.result, limit])
+        rates[name] = delta.provenance["learning_rate"]
+    provenance = {"spec": settings.spec(), **loaded.provenance_on(task), "learning_rates": rates}
     write_predictions(predictions, list(frames.values()), task, examples, provenance)
