@@ -57,6 +57,16 @@ def test_the_core_can_be_of_fewer_tasks():
     assert chosen("shared-core", 30, core_share=25) == [0, 1, 2, 6, 7]
 
 
+def test_universal_are_those_in_more_than_half_of_the_tops():
+    """Tops of 30 %: 0, 1 in all four; 2 in two; 6 and 7 in one each. Half of the tasks is not more than half."""
+    assert chosen("universal", 30) == [0, 1]
+    assert chosen("without-universal", 30) == [2]
+    assert chosen("without-universal", 30, own=2) == [6]
+    three = VALUES[:3]
+    assert chosen("universal", 30, values=three, families=FAMILIES[:3]) == [0, 1, 2]  # 2 of 3 is
+    assert chosen("without-universal", 40, values=three, families=FAMILIES[:3]) == [3]
+
+
 def test_contrast_is_against_all_others_where_there_is_one_family():
     assert chosen("contrastive", 20, families=["x"] * 4) == [3, 4]
 
@@ -81,7 +91,7 @@ def test_sizes(values, name, k, own):
     size, full = len(select(name, k, values, own)), len(top_share(values[own], k, (5, 5), scope))
     if name in ("global", "per-layer", "contrastive", "contrastive-difference"):
         assert size == full
-    elif name != "shared-core":
+    elif name not in ("shared-core", "universal"):
         assert size <= full
 
 
@@ -120,7 +130,7 @@ def test_scope_reaches_the_comparing_rules(scope):
 def settings_of(rule, **changes):
     given = {
         "rule": rule,
-        "percents": [30, 40],
+        "k": 30,
         "tasks": ["a", "c"],
         "families": dict(zip("abcd", FAMILIES, strict=True)),
     }
@@ -139,28 +149,27 @@ def value_files(folder, kind, column, values=VALUES, tasks="abcd"):
 
 def masks_of(settings, folder):
     """The files that the step writes, task by task."""
-    return [folder / task / f"{settings.rule}{k:g}.parquet" for task in settings.tasks for k in settings.percents]
+    return [folder / task / f"{settings.rule}{settings.k:g}.parquet" for task in settings.tasks]
 
 
 @pytest.mark.parametrize("rule", ["global", "exclusive"])
-def test_the_step_writes_a_mask_a_task_and_k(tmp_path, rule):
+def test_the_step_writes_a_mask_a_task(tmp_path, rule):
     """Whatever the order of the files; the mask holds the task's own values, best first."""
-    settings = settings_of(rule)
+    settings = settings_of(rule, k=40)
     scores = value_files(tmp_path, "scores", "score")
     masks = masks_of(settings, tmp_path)
     main(settings, scores=scores[::-1], activations=[], masks=masks[::-1])
-    wanted = [(task, k) for task in settings.tasks for k in settings.percents]
-    for (task, k), path in zip(wanted, masks, strict=True):
+    for task, path in zip(settings.tasks, masks, strict=True):
         neurons, mask = read_mask(path)
-        assert neurons == select(rule, k, own="abcd".index(task))
-        assert (mask["set"], mask["rule"], mask["k"], mask["model"]) == (task, rule, k, "m")
+        assert neurons == select(rule, 40, own="abcd".index(task))
+        assert (mask["set"], mask["rule"], mask["k"], mask["model"]) == (task, rule, 40, "m")
     frame = pd.read_parquet(masks[0])
-    assert list(frame["score"]) == sorted(VALUES[0, select(rule, 30).selected], reverse=True)
+    assert list(frame["score"]) == sorted(VALUES[0, select(rule, 40).selected], reverse=True)
 
 
 def test_the_step_takes_a_rules_own_values(tmp_path):
     """A rule that looks at activations takes them from their files, and the scores for nothing but the model."""
-    settings = settings_of("weight-activation", percents=[30], tasks=["a"])
+    settings = settings_of("weight-activation", tasks=["a"])
     scores = value_files(tmp_path, "scores", "score", VALUES[:, ::-1])
     activations = value_files(tmp_path, "activations", "weight-activation")
     (mask,) = masks_of(settings, tmp_path)
@@ -179,7 +188,7 @@ def test_values_that_do_not_fit_together_are_told(tmp_path):
             main(settings, scores=scores, activations=activations, masks=masks)
         assert not any(mask.exists() for mask in masks)
 
-    with pytest.raises(UserError, match="are not those of the tasks and k"):
+    with pytest.raises(UserError, match="are not those of the tasks"):
         main(settings, scores=scores, activations=activations, masks=masks[1:])
     told(scores[:3], activations, "no file of scores is of the task 'd'")
     told(scores, [], "no file of activations is of the task 'a'")

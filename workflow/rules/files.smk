@@ -1,11 +1,12 @@
 # Which files and sets the rules of several stages read.
 
-# The rules whose sets the damage table compares, besides random sets: those of one task's values, and those that compare
-# the values of all tasks.
-DAMAGE_RULES = {one: percents for one, percents in CONFIG.damage.rules.items() if one != "random"}
+# The rules that look at one task's values, and those that compare the values of all tasks.
 OWN_RULES = [one for one in names("selection.rules") if not named("selection.rules", one).COMPARES]
-COMPARING = {one: percents for one, percents in DAMAGE_RULES.items() if one not in OWN_RULES and len(TASKS) > 1}
+COMPARING = [one for one in names("selection.rules") if one not in OWN_RULES and len(TASKS) > 1]
 COMPARED_ACTIVATIONS = sorted({named("selection.rules", one).VALUES for one in COMPARING} - {"attribution"})
+
+# The rules whose sets the damage table compares, besides random sets.
+DAMAGE_RULES = {one: percents for one, percents in CONFIG.damage.rules.items() if one in OWN_RULES or one in COMPARING}
 
 DRAWS = range(CONFIG.selection.random_draws)
 
@@ -68,10 +69,14 @@ def predictions(models):
     return [f"<results>/predictions/{model}/{task}.parquet" for model in models for task in TASKS]
 
 
+def matched_masks(scored, task, percents, draws):
+    """Random sets with as many neurons in each layer as a task's own; for "random" those that serve all tasks."""
+    return [f"<results>/masks/{scored}/{task}/random{percent_text(k)}-draw{n}.parquet" for k in percents for n in draws]
+
+
 def random_masks(scored, task, percents, draws):
     """Random sets to compare a task's with: those of all tasks, or its own where they are matched in every layer."""
-    owner = task if CONFIG.selection.random_scope == "per-layer" else "random"
-    return [f"<results>/masks/{scored}/{owner}/random{percent_text(k)}-draw{n}.parquet" for k in percents for n in draws]
+    return matched_masks(scored, task if CONFIG.selection.random_scope == "per-layer" else "random", percents, draws)
 
 
 def own_mask(scored, task, k=None):
@@ -93,7 +98,6 @@ def compared_masks(original, tested):
         f"<results>/masks/{scored}/{task}/{one}{percent_text(k)}.parquet"
         for task in TASKS
         for one, percents in DAMAGE_RULES.items()
-        if one in COMPARING or one in OWN_RULES
         for k in percents
     ]
     return compared + random_masks(scored, tested, CONFIG.damage.rules.get("random", []), DRAWS)

@@ -16,7 +16,7 @@ rule selection:
             "selection.select",
             module_of("selection.rules", w.rule),
             rule=w.rule,
-            percents=[float(w.k)],
+            k=float(w.k),
             tasks=[w.task],
             families={w.task: "its own"},  # it is compared with no other
             scope=w.rule,
@@ -27,7 +27,7 @@ rule selection:
         STEP
 
 
-for comparing, percents in COMPARING.items():
+for comparing in COMPARING:
 
     rule:
         name:
@@ -40,21 +40,17 @@ for comparing, percents in COMPARING.items():
                 else lambda w: expand("<results>/activations/{model}/{task}.parquet", model=model_of(w.scored), task=TASKS)
             ),
         output:
-            masks=[
-                f"<results>/masks/{{scored}}/{task}/{comparing}{percent_text(k)}.parquet"
-                for task in TASKS
-                for k in percents
-            ],
+            masks=[f"<results>/masks/{{scored}}/{task}/{comparing}{{k}}.parquet" for task in TASKS],
         log:
-            f"<results>/logs/selection/{{scored}}-{comparing}.log",
+            f"<results>/logs/selection/{{scored}}-{comparing}{{k}}.log",
         conda:
             ENVIRONMENT
         params:
-            spec=spec(
+            spec=lambda w, comparing=comparing: spec(
                 "selection.select",
                 module_of("selection.rules", comparing),
                 rule=comparing,
-                percents=percents,
+                k=float(w.k),
                 tasks=TASKS,
                 families={key: task.shown["family"] for key, task in RUN.tasks.items()},
                 scope=CONFIG.selection.scope,
@@ -66,7 +62,8 @@ for comparing, percents in COMPARING.items():
 
 
 rule random_selection:
-    """As many random neurons as a task has; in `random` those that serve all tasks, which have the same number."""
+    """As many random neurons as a task has, matched in each layer; in `random` those that serve all tasks, which have the
+    same number in all layers together."""
     input:
         like=lambda w: own_mask(w.scored, TASKS[0] if w.owner == "random" else w.owner, float(w.k)),
     output:
@@ -79,7 +76,7 @@ rule random_selection:
         spec=lambda w: spec(
             "selection.random_sets",
             draw=int(w.draw),
-            random_scope=CONFIG.selection.random_scope,
+            random_scope="global" if w.owner == "random" else "per-layer",
             seed=CONFIG.seed,
         ),
         files=files(),

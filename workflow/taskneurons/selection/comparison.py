@@ -58,6 +58,11 @@ class Comparison:
         """The top k % of every task."""
         return [self.top(row, k) for row in self.values]
 
+    def universal(self, k: float) -> NeuronSet:
+        """The neurons in more than half of all tasks' top k %."""
+        members = np.sum([top.selected for top in self.tops(k)], axis=0)
+        return NeuronSet(2 * members > len(self.values), self.widths)
+
     def best_candidates(self, values: np.ndarray, k: float) -> NeuronSet:
         """The top k % by some values among the task's own top CANDIDATES · k %."""
         candidates = self.top(self.values[self.own], min(100, CANDIDATES * k))

@@ -1,6 +1,6 @@
 """Draw random neurons, as many as a task has: the control of every deactivation and of neuron tuning.
 
-The numbers are matched over all layers together or, with `random_scope: per-layer`, with those of the mask in every
+The numbers are matched over all layers together or, with `random_scope` per-layer, with those of the mask in every
 layer. Under one k all tasks have the same number of neurons in all layers together, so that one draw serves all of
 them; those in each layer differ, so that each task gets draws of its own.
 """

@@ -19,13 +19,13 @@ class SelectionSettings(StepSettings):
 
     Attributes:
         rule: a file of `rules/`.
-        percents: its k.
+        k: in percent.
         tasks: the tasks of the masks.
         families: task → family of the tasks whose values are given.
     """
 
     rule: str
-    percents: list[float]
+    k: float
     tasks: list[str]
     families: dict[str, str]
     scope: str
@@ -63,31 +63,29 @@ def compared_values(
 
 
 def main(settings: SelectionSettings, *, scores: list[Path], activations: list[Path], masks: list[Path]) -> None:
-    """Write one mask a task and k.
+    """Write one mask a task.
 
     Args:
         scores, activations: of the tasks in `families`; no activations where the rule looks at scores.
-        masks: the files to write, one a task and k; a file's folder is its task, its stem its rule and k.
+        masks: the files to write; a file's folder is its task, its stem its rule and k.
 
     Raises:
-        UserError: a task's file is missing, or the masks are not those of the tasks and k.
+        UserError: a task's file is missing, or the masks are not those of the tasks.
     """
     values, provenance = compared_values(settings, scores, activations)
     select = named("selection.rules", settings.rule).select
     tasks, families = list(settings.families), list(settings.families.values())
-    wanted = {
-        (task, f"{settings.rule}{percent_text(k)}"): (task, k) for task in settings.tasks for k in settings.percents
-    }
+    wanted = {(task, f"{settings.rule}{percent_text(settings.k)}"): task for task in settings.tasks}
     files = {(path.parent.name, path.stem): path for path in masks}
     if set(wanted) != set(files):
-        raise UserError(f"the masks {sorted(files)} are not those of the tasks and k, {sorted(wanted)}")
-    for name_of_file, (task, k) in wanted.items():
+        raise UserError(f"the masks {sorted(files)} are not those of the tasks, {sorted(wanted)}")
+    for name_of_file, task in wanted.items():
         own, widths = tasks.index(task), tuple(provenance["widths"])
         compared = Comparison(values, own, families, widths, settings.scope, settings.core_share)
-        name = {"set": task, "task": task, "rule": settings.rule, "k": k}
+        name = {"set": task, "task": task, "rule": settings.rule, "k": settings.k}
         write_mask(
             files[name_of_file],
-            select(compared, k),
+            select(compared, settings.k),
             provenance["experts"],
             values[own],
             {"spec": settings.spec(), **name, **of_model(provenance)},

@@ -1,0 +1,12 @@
+"""The neurons that most tasks have."""
+
+from taskneurons.neurons.neuron_set import NeuronSet
+from taskneurons.selection.comparison import Comparison
+
+VALUES = "attribution"
+COMPARES = True  # it looks at the values of all tasks
+
+
+def select(compared: Comparison, k: float) -> NeuronSet:
+    """In more than half of all tasks' top k %. They are the same for every task."""
+    return compared.universal(k)
