@@ -37,7 +37,9 @@ for comparing in COMPARING:
             activations=(
                 []
                 if named("selection.rules", comparing).VALUES == "attribution"
-                else lambda w: expand("<results>/activations/{model}/{task}.parquet", model=model_of(w.scored), task=TASKS)
+                else lambda w: expand(
+                    "<results>/activations/{model}/{task}.parquet", model=model_of(w.scored), task=TASKS
+                )
             ),
         output:
             masks=[f"<results>/masks/{{scored}}/{task}/{comparing}{{k}}.parquet" for task in TASKS],
