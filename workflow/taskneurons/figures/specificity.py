@@ -25,7 +25,7 @@ def draw_matching(axes: Axes, table: pd.DataFrame) -> None:
         axes.text(1.02, height, ratio, transform=place, va="center", color=colour, fontsize=8)
     axes.set_title(table["matching"].iloc[0])
     axes.text(1.02, -0.9, "own ÷\nother", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7)
-    axes.set_xlabel("contrast (nats of log damage)")
+    axes.set_xlabel("contrast of log damages")
     axes.grid(axis="x", alpha=0.3)
 
 

@@ -91,12 +91,13 @@ def _with_interval(row: pd.Series, name: str) -> str:
     """A value of a row with its interval; a dash where it has none."""
     if pd.isna(row[name]):
         return "–"
-    return f"{row[name]:.2f} ({row[f'{name}_ci_low']:.2f} to {row[f'{name}_ci_high']:.2f})"
+    value, low, high = (round(row[f"{name}{end}"], 2) + 0 for end in ("", "_ci_low", "_ci_high"))  # no -0.00
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 
 # The rows of the specificity table that were chosen beforehand → how they choose and switch off.
 CONTROLS = {
-    "the paper's": "the paper's own (the top 10 % by score, set to zero)",
+    "the paper's": "the paper's control (the top 10 % by score, set to zero)",
     "headline": "the fair one (contrastive sets by scores from the mean, set to the mean, at equal own damage)",
 }
 
@@ -106,12 +107,12 @@ def _specificity(tables: Tables) -> list[str]:
     parts = []
     for status, control in CONTROLS.items():
         for _, row in table[(table["status"] == status) & (table["rule"] != "random")].iterrows():
-            parts.append(f"by {control} {_own_sets(row)}")
+            parts.append(f"under {control} {_own_sets(row)}")
     if not parts:
         return []
     return [
-        "The paper's first proof is that a task loses most by its own neurons. In rises of the loss, nats a token "
-        f"(means over tasks, intervals over test examples), {'; '.join(parts)}."
+        "The paper's first proof is that a task loses most with its own neurons off. In rises of the loss, nats a "
+        f"token (means over tasks, intervals over test examples): {'; '.join(parts)}."
     ]
 
 
@@ -127,7 +128,7 @@ def _own_sets(row: pd.Series) -> str:
         harm = "more harmful" if more else "less harmful" if less else "not shown to be more harmful"
         verdicts.append(f"{harm} than random ones")
     if pd.isna(row["contrast"]):
-        verdicts.append("without another family there is nothing to tell of specificity")
+        verdicts.append("there are not sets of two families, to tell whether they are specific")
     else:
         told += f", contrast {_with_interval(row, 'contrast')}, p = {row['p']:.2g}"
         specific = row["contrast_ci_low"] > 0 and row["p"] < 0.05
@@ -135,7 +136,7 @@ def _own_sets(row: pd.Series) -> str:
         verdicts.append(
             "specific" if specific else "most harmful to others" if opposite else "not shown to be specific"
         )
-    left_out = f" ({row['n_unreached']} tasks left out)" if row["n_unreached"] else ""
+    left_out = f" (tasks left out, as some way does them no harm: {row['n_unreached']})" if row["n_unreached"] else ""
     return f"{told}: {' and '.join(verdicts)}{left_out}"
 
 
@@ -186,7 +187,9 @@ def _damage(tables: Tables) -> list[str]:
     k = loss.groupby("k")["rule"].nunique().idxmax()  # where the most rules can be compared
     relations = [name for name in RELATIONS if name in set(loss["relation"])]
     means = loss[loss["k"] == k].pivot_table(index="rule", columns="relation", values="value", sort=False)[relations]
-    listed = [f"{rule} {' / '.join(f'{value:.2f}' for value in values)}" for rule, values in means.round(2).iterrows()]
+    listed = [
+        f"{rule} {' / '.join(f'{value:.2f}' for value in values)}" for rule, values in (means.round(2) + 0).iterrows()
+    ]
     whose = " / ".join(RELATIONS[name] for name in relations)
     sets = f"with the sets of k = {k:g} % off"
     return [f"Rise of the loss (nats a token, means) of {whose} {sets}: {'; '.join(listed)}."]

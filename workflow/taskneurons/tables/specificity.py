@@ -34,6 +34,7 @@ MEASURES = [
     *(f"contrast{end}" for end in ("", "_ci_low", "_ci_high")),
     *("p", "n_floored"),
 ]
+COUNTS = ("most_harmful", "n_floored")
 
 
 def status(ablation: str, reference: str, rule: str, matching: str, own_rule: str) -> str:
@@ -155,7 +156,8 @@ def row_of(
     reached = set(part["masked_task"])
     tasks = [task for task in tested.families if of_no_task or task in reached]
     sizes = part.groupby("masked_task")[["k", "n_neurons"]].first().mean()
-    row: dict[str, Any] = {**names, "status": status(**names, own_rule=own_rule), **sizes, **dict.fromkeys(MEASURES)}
+    row: dict[str, Any] = {**names, "status": status(**names, own_rule=own_rule), **sizes}
+    row |= dict.fromkeys(MEASURES, np.nan) | dict.fromkeys(COUNTS, pd.NA)
     if tasks:
         means = tested.means(part, tasks)
         if of_no_task:
