@@ -450,7 +450,7 @@ def test_findings_follow_from_the_tables(tmp_path):
     assert "harmful than random ones and specific" in findings({"specificity": specific}, 80)[0]
     worse = table.assign(contrast_ci_low=-2.0, contrast_ci_high=-0.1, own_less_random_ci_low=-0.1)
     told = findings({"specificity": worse}, 80)[0]
-    assert "not shown to be more harmful than random ones and most harmful to others" in told
+    assert "not shown to be more harmful than random ones and less harmful to their own task than to others" in told
     assert findings({"universal_neurons": universal.iloc[:0]}, 80) == [
         "No neuron is in more than half of all tasks' top k."
     ]

@@ -133,9 +133,10 @@ def _own_sets(row: pd.Series) -> str:
         told += f", contrast {_with_interval(row, 'contrast')}, p = {row['p']:.2g}"
         specific = row["contrast_ci_low"] > 0 and row["p"] < 0.05
         opposite = row["contrast_ci_high"] < 0
-        verdicts.append(
-            "specific" if specific else "most harmful to others" if opposite else "not shown to be specific"
-        )
+        if specific:
+            verdicts.append("specific")
+        else:
+            verdicts.append("less harmful to their own task than to others" if opposite else "not shown to be specific")
     left_out = f" (tasks left out, as some way does them no harm: {row['n_unreached']})" if row["n_unreached"] else ""
     return f"{told}: {' and '.join(verdicts)}{left_out}"
 
