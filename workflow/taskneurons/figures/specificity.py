@@ -37,7 +37,9 @@ def draw(table: pd.DataFrame) -> Figure:
     table = table.assign(label=labels)
     order = list(dict.fromkeys(labels))
     size = (2.2 + 2.6 * len(matchings), 1.4 + 0.34 * len(order))
-    figure, panels = plt.subplots(1, len(matchings), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(
+        1, len(matchings), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
     for axes, matching in zip(panels[0], matchings, strict=True):
         draw_matching(axes, table[table["matching"] == matching].set_index("label").loc[order])
     panels[0][0].set_yticks(range(len(order)), order)
