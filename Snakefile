@@ -25,6 +25,11 @@ include: "workflow/rules/selection.smk"
 include: "workflow/rules/deactivation.smk"
 
 
+if len(TASKS) > 1:
+
+    include: "workflow/rules/specificity.smk"
+
+
 if TUNING:
 
     include: "workflow/rules/tuning_sets.smk"

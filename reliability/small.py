@@ -46,6 +46,7 @@ def small_config() -> dict[str, Any]:
         "scored": {"contrastive": [10]},
         "scored_examples": 3,
     }
+    config["specificity"] = {"percents": [10], "grid": [3, 30]}
     config["faithfulness"] |= {"tasks": ["film_reviews"], "examples": 2, "neurons": 10, "layers": 2, "steps": 2}
     config["selection"]["random_draws"] = 2
     tuning = config["neuron_tuning"]

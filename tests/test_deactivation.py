@@ -96,6 +96,7 @@ def mask_of(loaded, path, number, seed=0, **made):
 def damage_of(tmp_path, masks, means=(), ablations=("zero",), **examples):
     settings = damage.DamageSettings(
         ablations=list(ablations),
+        lossless={},
         damage=DamageExamples(**{"examples": 3, "scored": {"global": [10]}, "scored_examples": 2, **examples}),
         evaluation=Evaluation(batch_size=2),
         batch_tokens=1000,

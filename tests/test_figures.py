@@ -226,6 +226,34 @@ def test_selection_damage():
     assert legend_labels(figure.legends[0]) == ["global", "random"]
 
 
+def test_specificity():
+    """A panel a matching, a dot with its interval a combination, filled where p is small, own ÷ other beside it."""
+    names = ["ablation", "reference", "rule", "matching", "status", "contrast", "p", "own_over_other"]
+    rows = [
+        ("zero", "zero", "global", "k = 10", "the paper's", 0.5, 0.2, 1.04),
+        ("mean", "mean", "contrastive", "k = 10", "exploratory", 1.0, 0.01, 3.0),
+        ("zero", "none", "random", "k = 10", "the paper's", np.nan, np.nan, np.nan),
+        ("zero", "zero", "global", "equal own damage", "exploratory", np.nan, np.nan, np.nan),
+        ("mean", "mean", "contrastive", "equal own damage", "headline", 2.0, 0.001, 4.66),
+    ]
+    table = pd.DataFrame(rows, columns=names)
+    table["contrast_ci_low"], table["contrast_ci_high"] = table["contrast"] - 0.25, table["contrast"] + 0.5
+    figure = draw("specificity", table)
+    left, right = figure.axes
+    assert [axes.get_title() for axes in (left, right)] == ["k = 10", "equal own damage"]
+    assert labels(left.get_yticklabels()) == ["zero · zero · global", "mean · mean · contrastive"]
+    dots = [[line for line in axes.lines if line.get_marker() == "o"] for axes in (left, right)]
+    assert [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots[0]] == [(0.5, 0), (1.0, 1)]
+    assert [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots[1]] == [(2.0, 1)]
+    assert [dot.get_markerfacecolor() == "white" for dot in dots[0]] == [True, False]
+    intervals = [tuple(line.get_xdata()) for line in left.lines if len(line.get_xdata()) == 2 and line not in dots[0]]
+    assert {(0.25, 1.0), (0.75, 1.5)} <= set(intervals)
+    assert {"1.0", "3.0"} <= {text.get_text() for text in left.texts}
+    assert "4.7" in {text.get_text() for text in right.texts}
+    assert left.get_ylim() == (1.5, -0.5)  # the first row is on top
+    assert legend_labels(figure.legends[0]) == ["headline", "the paper's", "exploratory", "p ≥ 0.05"]
+
+
 def test_faithfulness():
     """A dot a task, and a line at the mean of every criterion and state."""
     table = pd.DataFrame({"state": ["base"] * 4 + ["multitask"] * 2, "task": list("ABABAA")})

@@ -28,7 +28,6 @@ SCORE_TABLES = {
     "table_deactivation",
     "table_deactivation_means",
     "table_deactivation_effect",
-    "table_specificity",
     "table_cross_task_deactivation",
 }
 MASK_TABLES = {"table_jaccard", "table_neurons_per_layer"}
@@ -60,32 +59,42 @@ BUDGETED = {"budget_tuning", *BUDGET_TABLE}
 TUNING = {"rate_search", "table_learning_rates", *TUNED, *PROPORTIONED, *BUDGETED}
 DAMAGE_TABLE = {"table_selection_damage", "figure_selection_damage", "report"}
 DAMAGED = {"damage", *DAMAGE_TABLE}
-COMPARING = {"select_contrastive", "select_activation_entropy"}
-COMPARED = {*COMPARING, *DAMAGED}
+SPECIFICITY_TABLE = {"table_specificity", "figure_specificity", "report"}
+SPECIFICITY = {"specificity_damage", *SPECIFICITY_TABLE, *DAMAGE_TABLE}  # both tables show what is measured there
+EQUAL_DAMAGE = {"equal_damage", *SPECIFICITY}
+OWN_DAMAGE = {"own_damage", *EQUAL_DAMAGE}
+COMPARING = {"select_contrastive", "select_activation_entropy", "select_universal"}
+COMPARED = {*COMPARING, *DAMAGED, *OWN_DAMAGE}
 BASE_COMPARED = {"select_contrastive", "select_without_universal", *TUNING}
 FROM_BASE_COMPARED = BASE_COMPARED - {"proportion_tuning"}  # whose sets compare nothing
+# What looks at validation examples.
+VALIDATED = {*TUNING, *OWN_DAMAGE}
 STABILITY = {"table_stability", "figure_stability", "report"}
 FAITHFULNESS_TABLE = {"table_faithfulness", "figure_faithfulness", "report"}
 FAITHFULNESS = {"faithfulness", *FAITHFULNESS_TABLE}
 FROM_MASK_TABLES = {"figure_jaccard", "figure_neurons_per_layer", "report"}
 EVALUATED = {"deactivation", *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
-SELECTED = {"selection", "random_selection", *MASK_TABLES, *FROM_MASK_TABLES, *EVALUATED, *DAMAGED}
+FROM_OWN_SETS = {"table_universal_neurons", *MASK_TABLES, *FROM_MASK_TABLES, *EVALUATED, *DAMAGED, *SPECIFICITY}
+SELECTED = {"selection", "random_selection", *FROM_OWN_SETS}
 FROM_SCORES = {"table_overlap_rate", *SELECTED, *COMPARED, *STABILITY}
 SCORED = {"attribution", *FROM_SCORES}
 BASE_SELECTED = {"selection", "random_selection", *BASE_COMPARED}
 BASE_SCORED = {"plain_attribution", *BASE_SELECTED}
-TRAINED = {"multitask", "activations", *SCORED, *FAITHFULNESS}
+# The scores by the other reference, for specificity alone.
+OTHERWISE_SCORED = {"plain_attribution", "selection", *COMPARING, *OWN_DAMAGE}
+MEANS = {"mean_outputs", "table_universal_neurons", "report", *OTHERWISE_SCORED}
+TRAINED = {"multitask", "activations", *SCORED, *MEANS, *FAITHFULNESS}
 BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
 DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
-TESTED = {"prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}
-ATTRIBUTED = {"prepare_data", "activations", *SCORED, *FAITHFULNESS, *BASE_SCORED}
+TESTED = {"prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *SPECIFICITY, *TUNING_EVALUATED}
+ATTRIBUTED = {"prepare_data", "activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED}
 NAMED = {*ZERO_SHOT_TABLES, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
 WITH_MODEL = {
     *("table_deactivation", "table_deactivation_means", "figure_deactivation", "table_zero_shot"),
     *("table_neuron_tuning", "table_neuron_tuning_means", "figure_neuron_tuning", "report"),
 }
 SHOWN = {"table_learning_rates", *NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE}
-ON_MODELS = {"activations", *SCORED, *FAITHFULNESS, *BASE_SCORED}
+ON_MODELS = {"activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED}
 EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
 PRETRAIN = "model.source.pretrain"
@@ -127,7 +136,7 @@ MATRIX = {
     "model.source.gguf": ("gguf", "{other}/model.gguf", BASE),
     "tasks.*.name": ("embedded", "Other", SHOWN - {"table_deactivation_means", "table_neuron_tuning_means"}),
     # More than need be: of the compared rules only contrastive looks at families, and none at the core's share.
-    "tasks.*.family": ("embedded", "other", {"table_specificity", *COMPARED, *FROM_BASE_COMPARED}),
+    "tasks.*.family": ("embedded", "other", {*COMPARED, *FROM_BASE_COMPARED}),
     "tasks.*.counterpart": ("embedded", None, WITH_MODEL),
     "tasks.*.prompt": ("embedded", "{review} so :", DATA),
     "tasks.*.target": ("hub", "text", DATA),
@@ -141,22 +150,22 @@ MATRIX = {
     "tasks.*.source.hub.references": ("hub", "label", DATA),
     "tasks.*.source.hub.splits.train": ("hub", "other", DATA),
     "tasks.*.source.hub.splits.validation": ("hub", "other", {*ATTRIBUTED, *TESTED}),
-    # Validation examples, which neuron tuning looks at, are none that test has.
-    "tasks.*.source.hub.splits.test": ("hub", "other", {*TESTED, *TUNING}),
+    # Validation takes what test leaves; neuron tuning and equal own damage look at it.
+    "tasks.*.source.hub.splits.test": ("hub", "other", {*TESTED, *VALIDATED}),
     "tasks.*.source.local.path": ("local", "second", DATA),
     "tasks.*.source.local.references": ("local", "label", DATA),
     "tasks.*.source.local.splits.train": ("local", "test", DATA),
     "tasks.*.source.local.splits.validation": ("local", "test", {*ATTRIBUTED, *TESTED}),
-    "tasks.*.source.local.splits.test": ("local", "validation", {*TESTED, *TUNING}),
+    "tasks.*.source.local.splits.test": ("local", "validation", {*TESTED, *VALIDATED}),
     "tasks.*.sizes.train": ("own", 11, {"prepare_data", *TRAINED, *TUNING}),
     "tasks.*.sizes.attribution": ("own", 11, ATTRIBUTED),
-    "tasks.*.sizes.validation": ("own", 11, {"prepare_data", *TUNING}),
+    "tasks.*.sizes.validation": ("own", 11, {"prepare_data", *VALIDATED}),
     "tasks.*.sizes.test": ("own", 11, TESTED),
     "tasks.*.tokens.prompt": ("own", 11, DATA),
     "tasks.*.tokens.target": ("own", 11, DATA),
     "data.sizes.train": ("embedded", 11, {"prepare_data", *TRAINED, *TUNING}),
     "data.sizes.attribution": ("embedded", 11, ATTRIBUTED),
-    "data.sizes.validation": ("embedded", 11, {"prepare_data", *TUNING}),  # other trainings do not look at it
+    "data.sizes.validation": ("embedded", 11, {"prepare_data", *VALIDATED}),  # other trainings do not look at it
     "data.sizes.test": ("embedded", 11, TESTED),
     "data.tokens.prompt": ("embedded", 11, DATA),
     "data.tokens.target": ("embedded", 11, DATA),
@@ -171,8 +180,9 @@ MATRIX = {
     "training.validation": ("embedded", 2, TRAINED),  # the examples are there, for neuron tuning
     "training.patience": ("watched", 2, TRAINED),
     # Then the base model's scores have replicates and subsets too.
-    "attribution.model": ("embedded", "base", {"activations", *SCORED, *BASE_COMPARED}),
-    "attribution.reference": ("embedded", "mean", {"mean_outputs", *SCORED}),
+    "attribution.model": ("embedded", "base", {"activations", *SCORED, *MEANS, *BASE_COMPARED}),
+    # What had replicates does without them, and the other way round; the base model's are scored from its means.
+    "attribution.reference": ("embedded", "mean", {"mean_outputs", *SCORED, *BASE_SCORED}),
     "ablation": ("embedded", "mean", {"mean_outputs", *EVALUATED, *DAMAGED, *FAITHFULNESS}),
     "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
     "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
@@ -189,19 +199,29 @@ MATRIX = {
     "stability.repeats": ("embedded", 2, SCORED),
     "stability.enough": ("embedded", 50, {"report"}),
     # The proportion at the former k is trained again: its delta now belongs to the proportions.
-    "selection.k": ("embedded", 20, {*SELECTED, *STABILITY, *BASE_COMPARED} - {"damage"}),
+    "selection.k": ("embedded", 20, {*SELECTED, "select_universal", *STABILITY, *BASE_COMPARED} - {"damage"}),
     "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *BASE_COMPARED}),
-    "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *DAMAGED}),
+    "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *SPECIFICITY}),
     "selection.random_scope": (
         "embedded",
         "per-layer",
-        {"random_selection", *EVALUATED, *DAMAGED},  # those that are trained are always matched in each layer
+        {"random_selection", *EVALUATED, *SPECIFICITY},  # those that are trained are always matched in each layer
     ),
-    "selection.core_share": ("embedded", 50, {*COMPARED, *FROM_BASE_COMPARED}),  # more than need be, as for the family
+    "selection.core_share": (
+        "embedded",
+        50,
+        {*COMPARED, *FROM_BASE_COMPARED} - {"own_damage", "equal_damage"},
+    ),  # more than need be, as for the family
     "damage.rules.*": ("embedded", [2], {"selection", *DAMAGED}),
-    "damage.examples": ("embedded", 9, DAMAGED),
+    "damage.examples": ("embedded", 9, {*DAMAGED, *OWN_DAMAGE}),
     "damage.scored.*": ("embedded", [3], DAMAGED),
     "damage.scored_examples": ("embedded", 9, DAMAGED),
+    "specificity.percents": (
+        "embedded",
+        [3, 10, 30],
+        {"selection", "select_contrastive", "random_selection", *SPECIFICITY},
+    ),
+    "specificity.grid": ("embedded", [1, 10], OWN_DAMAGE),
     "faithfulness.tasks": ("embedded", ["cafe_facts"], FAITHFULNESS_TABLE),
     "faithfulness.examples": ("embedded", 9, FAITHFULNESS),
     "faithfulness.neurons": ("embedded", 9, FAITHFULNESS),
@@ -234,14 +254,19 @@ MATRIX = {
     "neuron_tuning.training.max_gradient_norm": ("embedded", 0.5, TUNING),
     "neuron_tuning.training.validation": ("embedded", 2, TUNING),
     "neuron_tuning.training.patience": ("embedded", 2, TUNING),
-    "evaluation.batch_size": ("embedded", 9, {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}),
+    "evaluation.batch_size": (
+        "embedded",
+        9,
+        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *OWN_DAMAGE, *TUNING_EVALUATED},
+    ),
     "evaluation.label_score": ("embedded", "mean", {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}),
     "evaluation.cross_task_examples": ("embedded", 9, {*EVALUATED, "tuned_evaluation", *TUNING_TABLES}),
     "overlap.groups.*.train": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.groups.*.test": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
-    "tables.bootstrap": ("embedded", 9, {*NAMED, *BUDGET_TABLE}),  # the overlap has replicates of its own
-    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED, *BUDGET_TABLE}),
+    # The overlap has replicates of its own.
+    "tables.bootstrap": ("embedded", 9, {*NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE}),
+    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE}),
 }
 
 
@@ -269,6 +294,7 @@ def embedded() -> dict:
         "seeds": [0],
     }
     config["neuron_tuning"]["training"] |= {"seeds": [0], "validation": 3}
+    config["specificity"] = {"percents": [3, 10], "grid": [3, 10]}
     config["damage"]["rules"] = {"global": [3], "contrastive": [3, 10], "activation-entropy": [10], "random": [3]}
     return config
 
@@ -445,8 +471,8 @@ def test_an_unchanged_config_runs_nothing(workflows, starts):
     [
         ("train", DATA),  # test takes no prompt that training has
         ("attribution", {*ATTRIBUTED, "zero_shot", "table_zero_shot"}),
-        ("test", {*TESTED, *TUNING}),
-        ("validation", {"prepare_data", *TUNING}),
+        ("test", {*TESTED, *VALIDATED}),
+        ("validation", {"prepare_data", *VALIDATED}),
     ],
 )
 def test_sizes_of_local_data(split, expected, workflows, starts):
@@ -474,12 +500,13 @@ EDITS = {
     ("deactivation/switch_off.py", "index_fill_(1, index, 0)", "index_fill_(1, index, 0.0)"): {
         *EVALUATED,
         *DAMAGED,
+        *OWN_DAMAGE,
         *FAITHFULNESS,
     },
     ("tables/jaccard.py", '"chance"', '"by_chance"'): {"table_jaccard", "figure_jaccard", "report"},
     ("figures/jaccard.py", '"viridis"', '"magma"'): {"figure_jaccard", "report"},
     ("data/suite/words.py", '"river"', '"brook"'): EVERYTHING,
-    ("report/findings.py", "Against", "Compared with"): {"report"},
+    ("report/findings.py", "Among the", "Of the"): {"report"},
     ("report/publish.py", "run.json", "record.json"): set(),
     ("attribution/criteria/gradient_norm.py", "norm(dim=1)", "norm(dim=1, p=2)"): FAITHFULNESS,
     ("attribution/criteria/activation_frequency.py", "values > 0", "values > 1"): {
@@ -491,11 +518,12 @@ EDITS = {
     ("selection/rules/contrastive.py", "largest > 0", "largest > 1"): {
         *(FROM_BASE_COMPARED - {"select_without_universal"}),
         *DAMAGED,
+        *OWN_DAMAGE,
     },
     ("selection/rules/exclusive.py", "row != compared.own", "row > compared.own"): set(),  # no set is by this rule
-    ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *TUNING},
+    ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *OWN_DAMAGE, *TUNING},
     # Comments, docstrings and layout change nothing; nor does what is only said, nor the runner and the like.
-    ("deactivation/damage.py", "    sets = read_sets", "    # a comment\n\n    sets = read_sets"): set(),
+    ("deactivation/damage.py", "    tried = read_sets", "    # a comment\n\n    tried = read_sets"): set(),
     ("deactivation/switch_off.py", '"""Switching neurons off', '"""Neurons are switched off'): set(),
     ("core/step.py", "%(asctime)s %(message)s", "%(levelname)s %(message)s"): set(),
     ("core/progress.py", "left = (now - start)", "left = 2 * (now - start)"): set(),

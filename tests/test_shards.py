@@ -51,7 +51,9 @@ def shards(data, settings=SETTINGS):
     paths = []
     for number in range(settings["attribution"].shards):
         paths.append(data.parent / f"shard{number}.parquet")
-        shard.main(shard.ShardSettings(**settings, shard=number), model=Path("model"), data=data, means=[], sums=paths[-1])
+        shard.main(
+            shard.ShardSettings(**settings, shard=number), model=Path("model"), data=data, means=[], sums=paths[-1]
+        )
     return paths
 
 

@@ -34,6 +34,8 @@ CONFIG = {
     "damage.scored_examples": 2,
     "selection.k": 10.0,
     "selection.scope": "global",
+    "ablation": "zero",
+    "attribution.reference": "zero",
     "attribution.model": "multitask",
     "neuron_tuning.proportions.percents": [10, 100],
     "neuron_tuning.training.epochs": 1,
@@ -407,14 +409,6 @@ def test_cross_task_uses_the_same_examples_for_value_and_change(files):
     assert (other["value"], other["change"]) == (50, -50)
 
 
-def test_specificity(files):
-    rows = rows_of("specificity", files)
-    assert cell(rows, task="A", relation="same-family")["value"] == 50 - 0
-    assert cell(rows, task="A", relation="other-family")["value"] == 100 - 0
-    assert cell(rows, task="C", relation="other-family")["value"] == pytest.approx((37.5 + 0) / 2 - 25)
-    assert not [row for row in rows if row["task"] == "C" and row["relation"] == "same-family"]
-
-
 def test_interval_covers_the_mean_as_often_as_it_says():
     rng = np.random.default_rng(0)
     hits = 0
@@ -481,7 +475,7 @@ def test_a_missing_task_is_told(files):
     with pytest.raises(UserError, match="no prediction file is of the task 'd'"):
         read_predictions(files["original_predictions"], {**TASKS, "d": TASKS["a"]})
     with pytest.raises(UserError, match="holds 'predictions', where 'damage' is needed"):
-        rows_of("selection_damage", {**files, "damage": files["base_predictions"]})
+        rows_of("selection_damage", {**files, "damage": files["base_predictions"], "specificity": []})
 
 
 def test_a_method_that_there_is_not_is_no_method():
@@ -506,6 +500,23 @@ def test_csv_and_parquet_hold_the_same(files, tmp_path):
         assert np.allclose(text[column], frame[column], rtol=0, atol=0.00005)
 
 
+def compared_file(path: Path, task: str) -> Path:
+    """What specificity measures on a task: contrastive sets raise its loss by 2, wholly by the mean by 4."""
+    ways = [("zero", "zero", 2.0), ("mean", "mean", 4.0), ("zero", "mean", 7.0), ("mean", "zero", 8.0)]
+    rows = [("none", 0.0, "none", "none", "none", 0, "none", 1.0)]
+    for reference, ablation, rise in ways:
+        rows += [("contrastive", 3.0, reference, "k", own, 0, ablation, 1 + rise) for own in TASKS]
+        rows += [("contrastive", 3.0, reference, "own damage", own, 0, ablation, 100.0) for own in TASKS]
+        rows.append(("universal", 10.0, reference, "k", "a", 0, ablation, 100.0))
+    rows += [("random", 10.0, "none", "k", f"random-{draw}", draw, "zero", 1 + draw / 2) for draw in (0, 1)]
+    rows += [("random", 10.0, "none", "k", f"random-{draw}", draw, "mean", 50.0) for draw in (0, 1)]
+    names = ["rule", "k", "reference", "matching", "masked_task", "draw", "ablation", "value"]
+    frame = pd.DataFrame(rows, columns=names).assign(n_neurons=7, measure="loss")
+    both = pd.concat([frame.assign(id=number) for number in range(2)])
+    write_frame(path, both, "damage", {"task": task})
+    return path
+
+
 def test_damage_by_hand(files, tmp_path):
     """Two examples a task; "r" raises a's loss by 1 and 3 with a's set, c's by 0.5 with any; draws are averaged."""
     paths = []
@@ -518,16 +529,24 @@ def test_damage_by_hand(files, tmp_path):
         names = ["rule", "k", "masked_task", "draw", "n_neurons", "measure", "id", "value"]
         paths.append(tmp_path / f"damage-{task}.parquet")
         write_frame(paths[-1], pd.DataFrame(rows, columns=names), "damage", {"task": task})
-    found = rows_of("selection_damage", {**files, "damage": paths})
+    compared = [compared_file(tmp_path / f"compared-{task}.parquet", task) for task in TASKS]
+    found = rows_of("selection_damage", {**files, "damage": paths, "specificity": compared})
     own = cell(found, rule="r", masked_task="A", relation="own", measure="loss")
     assert (own["value"], own["ci_low"], own["ci_high"], own["n_neurons"], own["n_test"]) == (2, 1, 3, 4, 2)
     assert cell(found, rule="r", masked_task="A", relation="family", measure="loss")["value"] == 0
     assert cell(found, rule="r", masked_task="A", relation="other", measure="loss")["value"] == 0.5
     assert not [row for row in found if row["masked_task"] == "C" and row["relation"] == "family"]
-    drawn = cell(found, rule="random", masked_task="B", relation="own", measure="loss")
+    drawn = cell(found, rule="random", k=3.0, masked_task="B", relation="own", measure="loss")
     assert (drawn["value"], drawn["n_neurons"]) == (0.5, 5)
     # The main job's predictions: A with its own set off falls from (1, 1) to (0, 0) on the two examples of the matrix.
     assert cell(found, rule="global", masked_task="A", relation="own", measure="score")["value"] == 100
+    # What is measured for specificity, as the run chooses and switches off.
+    assert {row["rule"] for row in found} == {"r", "random", "global", "contrastive"}
+    assert {row["value"] for row in found if row["rule"] == "contrastive"} == {2.0}
+    assert cell(found, rule="random", k=10.0, masked_task="B", relation="own", measure="loss")["value"] == 0.25
+    config = {"ablation": "mean", "attribution.reference": "mean"}
+    other = rows_of("selection_damage", {**files, "damage": paths, "specificity": compared}, config=config)
+    assert {row["value"] for row in other if row["rule"] == "contrastive"} == {4.0}
 
 
 def test_faithfulness_by_hand(tmp_path):
@@ -566,7 +585,7 @@ def test_stability_by_hand(tmp_path):
 
 
 def test_findings_say_what_the_tables_show(files):
-    made = ("deactivation_means", "deactivation_effect", "specificity", "cross_task_deactivation")
+    made = ("deactivation_means", "deactivation_effect", "cross_task_deactivation")
     tuned = ("neuron_tuning_means", "neuron_tuning_effect", "cross_task_tuning")
     frames = {name: pd.DataFrame(rows_of(name, files)) for name in (*made, *tuned)}
     frames["single_task_proportion"] = pd.DataFrame(proportion_rows(files))
@@ -598,7 +617,7 @@ def test_findings_say_what_the_tables_show(files):
     assert "in 0 of 1 cells below 100 %" in text
     # A falls to 0 with its own set alone; B ties on its own with nothing; C's own set leaves 25, b's none.
     assert "the set that hurts it most for 2 of 3 tasks, and one of several that hurt it equally for 0" in text
-    assert "few neurons: global (13 neurons) 2.00 for the task itself, 1.00 for the other tasks; random (12" in text
+    assert "of the task itself / the other tasks with the sets of k = 10 % off: global 2.00 / 1.00; random 0.25" in text
     assert "base model, mean over 1 tasks: attribution 0.90 (recall 0.80), random 0.00 (recall 0.10)" in text
     assert "55 % with 2, 85 % with 4 examples in each: 4 examples are enough for 80 % (with 4" in text
     assert "the least is 80 %, A); chance is 5 %" in text

@@ -179,6 +179,20 @@ def attribution_spec(step, scored, resampled, **settings):
     )
 
 
+def task_sets_spec(step, task, **settings):
+    """The spec of a step that makes a task's sets for specificity itself, of the scores of all tasks."""
+    rules = [CONFIG.selection.scope, "contrastive"]
+    return spec(
+        step,
+        *(module_of("selection.rules", rule) for rule in rules),
+        task=task,
+        rules=rules,
+        families={key: one.shown["family"] for key, one in RUN.tasks.items()},
+        scope=CONFIG.selection.scope,
+        **settings,
+    )
+
+
 @contextmanager
 def locked(persistence):
     """Snakemake's place to lock the folder, with a lock of the run that ends with the process.

@@ -45,6 +45,7 @@ rule damage:
             "deactivation.damage",
             damage=part(CONFIG.damage, types.DamageExamples),
             ablations=[CONFIG.ablation],
+            lossless=lossless_sets(),
             evaluation=evaluation_settings(w.task, types.Evaluation),
             batch_tokens=CONFIG.attribution.batch_tokens,
             compute=compute("inference"),

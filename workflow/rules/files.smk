@@ -5,10 +5,17 @@ OWN_RULES = [one for one in names("selection.rules") if not named("selection.rul
 COMPARING = [one for one in names("selection.rules") if one not in OWN_RULES and len(TASKS) > 1]
 COMPARED_ACTIVATIONS = sorted({named("selection.rules", one).VALUES for one in COMPARING} - {"attribution"})
 
+# What specificity compares, where there are several tasks: a task's own top k and the contrastive sets, chosen by scores
+# of both references, at some k; under the run's own ablation and reference the damage table shows them too.
+REFERENCES = ("zero", "mean")
+SPECIFIC_RULES = [CONFIG.selection.scope, "contrastive"] if COMPARING else []
+SPECIFIC_PERCENTS = {one: CONFIG.specificity.percents for one in [*SPECIFIC_RULES, *(["random"] if COMPARING else [])]}
+
 # The rules whose sets the damage table compares, besides random sets.
-DAMAGE_RULES = {one: percents for one, percents in CONFIG.damage.rules.items() if one in OWN_RULES or one in COMPARING}
+DAMAGE_RULES = [one for one in CONFIG.damage.rules if one in OWN_RULES or one in COMPARING]
 
 DRAWS = range(CONFIG.selection.random_draws)
+K = percent_text(CONFIG.selection.k)
 
 
 def own_file(name):
@@ -81,8 +88,7 @@ def random_masks(scored, task, percents, draws):
 
 def own_mask(scored, task, k=None):
     """The mask of a task's own neurons: the top k % in the config's scope."""
-    k = percent_text(CONFIG.selection.k if k is None else k)
-    return f"<results>/masks/{scored}/{task}/{CONFIG.selection.scope}{k}.parquet"
+    return f"<results>/masks/{scored}/{task}/{CONFIG.selection.scope}{K if k is None else percent_text(k)}.parquet"
 
 
 def masks_to_switch_off(original, tested):
@@ -91,16 +97,58 @@ def masks_to_switch_off(original, tested):
     return [own_mask(scored, task) for task in TASKS] + random_masks(scored, tested, [CONFIG.selection.k], DRAWS)
 
 
+def percents_of_damage(rule):
+    """The k of a rule's sets that the damage step measures: those whose loss is not measured for specificity already, and
+    those whose score is wanted."""
+    elsewhere, scored = SPECIFIC_PERCENTS.get(rule, []), CONFIG.damage.scored.get(rule, [])
+    return [k for k in CONFIG.damage.rules.get(rule, []) if k not in elsewhere or k in scored]
+
+
+def lossless_sets():
+    """The sets of the damage step of which the score alone is measured there: rule → k."""
+    scored, elsewhere = CONFIG.damage.scored, SPECIFIC_PERCENTS
+    both = {rule: [k for k in percents if k in elsewhere.get(rule, [])] for rule, percents in scored.items()}
+    return {rule: percents for rule, percents in both.items() if percents}
+
+
 def compared_masks(original, tested):
     """The masks of the damage table, made on the model that scores this one's neurons."""
     scored = scored_of(original)
     compared = [
         f"<results>/masks/{scored}/{task}/{one}{percent_text(k)}.parquet"
         for task in TASKS
-        for one, percents in DAMAGE_RULES.items()
-        for k in percents
+        for one in DAMAGE_RULES
+        for k in percents_of_damage(one)
     ]
-    return compared + random_masks(scored, tested, CONFIG.damage.rules.get("random", []), DRAWS)
+    return compared + random_masks(scored, tested, percents_of_damage("random"), DRAWS)
+
+
+def scores_by(reference):
+    """The scores of all tasks that choose what is switched off in the first original, by a reference."""
+    return [f"<results>/scores/{scored_of(ORIGINALS[0], reference)}/{task}.parquet" for task in TASKS]
+
+
+def equal_masks(reference, task):
+    """The masks of a task's sets of equal own damage, by the scores of one reference."""
+    scored = scored_of(ORIGINALS[0], reference)
+    ways = [f"{rule}-equal-{ablation}" for rule in SPECIFIC_RULES for ablation in REFERENCES]
+    return [f"<results>/masks/{scored}/{task}/{way}.parquet" for way in ways]
+
+
+def masks_of_specificity(tested):
+    """All sets that specificity compares on a task of the first original."""
+    found = random_masks(scored_of(ORIGINALS[0]), tested, CONFIG.specificity.percents, DRAWS)
+    for reference in REFERENCES:
+        scored = scored_of(ORIGINALS[0], reference)
+        found.append(f"<results>/masks/{scored}/{TASKS[0]}/universal{K}.parquet")  # the same for every task
+        for task in TASKS:
+            found += [own_mask(scored, task, k) for k in CONFIG.specificity.percents]
+            found += [
+                f"<results>/masks/{scored}/{task}/contrastive{percent_text(k)}.parquet"
+                for k in CONFIG.specificity.percents
+            ]
+            found += equal_masks(reference, task)
+    return found
 
 
 # The scores that choose the neurons which are switched off, and a pattern of the others that there may be.

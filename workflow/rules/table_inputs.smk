@@ -10,6 +10,10 @@ INPUTS = {
     "score_replicates": lambda: expand("<results>/scores/{scored}/{task}.bootstrap.parquet", scored=SCORED, task=TASKS),
     "subset_scores": lambda: expand("<results>/scores/{scored}/{task}.subsets.parquet", scored=SCORED[0], task=TASKS),
     "damage": lambda: expand("<results>/damage/{model}/{task}.parquet", model=ORIGINALS[0], task=TASKS),
+    "specificity": lambda: (
+        expand("<results>/specificity/{model}/{task}.parquet", model=ORIGINALS[0], task=TASKS) if len(TASKS) > 1 else []
+    ),
+    "means": lambda: [f"<results>/means/{model_of(scored_of(ORIGINALS[0]))}.parquet"],
     "faithfulness": lambda: expand(
         "<results>/faithfulness/{model}/{task}.parquet",
         model=["base", ORIGINALS[0]],

@@ -1,6 +1,5 @@
 # Which sets neuron tuning trains, and which deltas are evaluated.
 
-K = percent_text(CONFIG.selection.k)
 TUNING_DRAWS = range(TUNING.random_draws)
 FIRST_DRAW = TUNING_DRAWS[:1]
 RATE_TASKS = some_tasks(CONFIG, TUNING.rates.tasks)

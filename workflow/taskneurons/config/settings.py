@@ -637,7 +637,7 @@ class DamageExamples(Settings):
     """On what the damage is measured."""
 
     examples: Count = 8
-    """Test examples a task for the rise of the target tokens' loss"""
+    """Test examples a task for the rise of the target tokens' loss, and validation examples for equal own damage"""
     scored: dict[RuleName, Percents] = {}
     """Of these sets accuracy or ROUGE-L is measured too; of the task's own top selection.k it is anyway"""
     scored_examples: Count = 12
@@ -649,6 +649,22 @@ class DamageSection(DamageExamples):
 
     rules: dict[RuleName, Percents] = {"global": [3, 10], "contrastive": [3, 10], "random": [3, 10]}
     """Rule (a file of `workflow/taskneurons/selection/rules/`, or random: as many as the top k) → its k, in percent"""
+
+
+class SpecificitySection(Settings):
+    """Own sets against other tasks', by what chooses them and what switches them off, on the examples of damage.
+
+    The task's own top k (in selection.scope) and the contrastive sets, chosen by scores of both references, are each
+    switched off by both ablations. Sets are compared at equal k, and at equal own damage, for a set that does more harm
+    to everything is not more specific. Equal own damage is found on validation examples: the target is the least damage
+    to the own task that any of the eight ways does at the largest k of the grid, and each way's k is the first at which
+    its damage reaches it.
+    """
+
+    percents: Percents = [3, 10]
+    """The k of the sets that are compared at equal k"""
+    grid: Percents = [0.1, 0.3, 1, 3, 10]
+    """The k at which the damage to the own task is measured on validation examples"""
 
 
 class Sampling(Settings):
@@ -858,6 +874,8 @@ class Config(Settings):
     """Which neurons are a task's own, and their random control"""
     damage: DamageSection = DamageSection()
     """What is lost when sets by several rules are switched off"""
+    specificity: SpecificitySection = SpecificitySection()
+    """Own sets against other tasks', by what chooses them and what switches them off; left out with one task alone"""
     faithfulness: FaithfulnessSection = FaithfulnessSection()
     """How well the criteria tell the exact effect of switching off single neurons"""
     stability: StabilitySection = StabilitySection()

@@ -2,9 +2,9 @@
 
 One row an example, set and ablation: rule, k, reference (of the scores that chose the set), matching, masked_task,
 draw, ablation, n_neurons, measure, id, value. The measure "loss" is the mean loss of the example's target tokens
-(nats); "score" is what the evaluation gives (0–1), for the rules and k in `scored`. The rule "none" is the model as it
-is. The matching is "k" for sets of a given size, and "own damage" for those whose size was chosen to do equal damage to
-their own task, under one ablation (`selection/equal_damage.py`).
+(nats), of all sets but those in `lossless`; "score" is what the evaluation gives (0–1), for the rules and k in
+`scored`. The rule "none" is the model as it is. The matching is "k" for sets of a given size, and "own damage" for
+those whose size was chosen to do equal damage to their own task, under one ablation (`selection/equal_damage.py`).
 """
 
 from pathlib import Path
@@ -30,10 +30,12 @@ class DamageSettings(StepSettings):
 
     Attributes:
         ablations: how each set is switched off, one way after the other.
+        lossless: rule → the k of the sets whose loss is measured elsewhere, so that here their score alone is.
     """
 
     damage: DamageExamples
     ablations: list[Ablation]
+    lossless: dict[str, list[float]]
     evaluation: Evaluation
     batch_tokens: int
     compute: DeviceSettings
@@ -76,7 +78,10 @@ def main(
     examples = task.encoded(loaded.tokenizer)
     passes = Passes(batch_size=settings.evaluation.batch_size, batch_tokens=settings.batch_tokens)
     pairs = [example.pair for example in examples[: settings.damage.examples]]
-    scored = {(rule, float(k)) for rule, percents in settings.damage.scored.items() for k in percents}
+    scored, lossless = (
+        {(rule, float(k)) for rule, percents in sets.items() for k in percents}
+        for sets in (settings.damage.scored, settings.lossless)
+    )
     replaced_by = {"none": None, "zero": None, "mean": read_means(means)}
     known: dict[
         tuple[str, str, bytes], list[float]
@@ -97,7 +102,8 @@ def main(
     frames = []
     for name, neurons in progress(tried, f"damage {task.key}", len(tried)):
         with_score = scored and (name["rule"] == "none" or (name["rule"], name["k"]) in scored)
-        for measure in ("loss", "score") if with_score else ("loss",):
+        with_loss = (name["rule"], name["k"]) not in lossless
+        for measure in ["loss"] * with_loss + ["score"] * bool(with_score):
             values = measured(measure, name["ablation"], neurons)
             columns = {"measure": measure, "id": range(len(values)), "value": values}
             size = 0 if neurons is None else len(neurons)

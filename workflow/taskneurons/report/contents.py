@@ -79,6 +79,22 @@ TABLES = [
         config=INTERVALS,
     ),
     Table(
+        "specificity",
+        "own sets against other tasks', by ablation, reference, rule and matching",
+        inputs=("specificity",),
+        fields=("family",),
+        config=(*INTERVALS, "selection.scope"),
+        figure=True,
+        needs=("several tasks",),
+    ),
+    Table(
+        "universal_neurons",
+        "the neurons in more than half of all tasks' top k",
+        inputs=("masks", "means"),
+        config=("selection.k", "attribution.reference"),
+        needs=("several tasks",),
+    ),
+    Table(
         "neuron_tuning",
         "Tables 2 and 7: zero-shot, random neurons trained, own neurons trained, and other control sets",
         inputs=("base_predictions", "tuned_predictions"),
@@ -119,14 +135,6 @@ TABLES = [
         inputs=("learning_rates",),
         fields=("name",),
         needs=("neuron tuning",),
-    ),
-    Table(
-        "specificity",
-        "a task's own neurons against other tasks' neurons, in its family and outside",
-        inputs=("original_predictions",),
-        fields=("name", "family"),
-        config=CROSSED,
-        needs=("several tasks",),
     ),
     Table(
         "cross_task_deactivation",
@@ -185,11 +193,11 @@ TABLES = [
     Table(
         "selection_damage",
         "damage to the own task, its family and the others, by selection rule and k",
-        inputs=("damage", "first_original_predictions"),
+        inputs=("damage", "specificity", "first_original_predictions"),
         fields=("name", "family"),
         config=(
             *CROSSED,
-            *("selection.k", "selection.scope", "damage.scored_examples"),
+            *("selection.k", "selection.scope", "damage.scored_examples", "ablation", "attribution.reference"),
         ),
         figure=True,
     ),

@@ -17,12 +17,24 @@ def _cell(value: Any) -> str:
         return "–"
     if not isinstance(value, float):
         return str(value)
+    if 0 < abs(value) < 0.01:
+        return f"{value:.1g}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
+ROWS_SHOWN = 40
+
+
 def table_html(frame: pd.DataFrame) -> str:
-    """A table as HTML, numbers with one or two decimals, missing ones as a dash."""
-    return frame.map(_cell).to_html(index=False, border=0, escape=True)
+    """A table's first rows as HTML; numbers have one or two decimals, small ones a digit; a dash is none."""
+    return frame.head(ROWS_SHOWN).map(_cell).to_html(index=False, border=0, escape=True)
+
+
+def rows_line(name: str, rows: int) -> str:
+    """How many rows a table has, and where those are that the page does not show."""
+    if rows <= ROWS_SHOWN:
+        return f"{rows} rows"
+    return f"The first {ROWS_SHOWN} of {rows} rows; all are in tables/{name}.csv"
 
 
 def image_html(path: Path, text: str) -> str:
@@ -94,7 +106,7 @@ def main(
             "caption": texts[name],
             "image": image_html(images[name], name) if name in images else "",
             "table": table_html(frame),
-            "rows": len(frame),
+            "rows": rows_line(name, len(frame)),
             "made_of": made_of_line(provenance),
         }
         for name, (frame, provenance) in read.items()

@@ -31,6 +31,22 @@ def damages_of(frame: pd.DataFrame) -> dict[tuple[str, float, str, str], np.ndar
     return result
 
 
+def read_losses(damage: list[Path], specificity: list[Path], ablation: str, reference: str) -> dict[str, pd.DataFrame]:
+    """Task → the rows of both steps that measure damage, each set once.
+
+    Of the sets that specificity compares these are the ones of a given k, chosen and switched off as the run does.
+    """
+    found: dict[str, list[pd.DataFrame]] = {}
+    for path in damage:
+        frame, provenance = read_frame(path, "damage")
+        found[provenance["task"]] = [frame]
+    for path in specificity:
+        frame, provenance = read_frame(path, "damage")
+        sets = frame[(frame["matching"] == "k") & (frame["ablation"] == ablation) & (frame["rule"] != "universal")]
+        found[provenance["task"]].append(sets[sets["reference"].isin([reference, "none"])])
+    return {task: pd.concat(parts, ignore_index=True) for task, parts in found.items()}
+
+
 def related(own: str, tasks: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
     """The tasks of each relation to `own`."""
     family = tasks[own]["family"]
@@ -43,15 +59,19 @@ def related(own: str, tasks: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def rows(
-    settings: TableSettings, *, damage: list[Path], first_original_predictions: list[Path]
+    settings: TableSettings,
+    *,
+    damage: list[Path],
+    specificity: list[Path],
+    first_original_predictions: list[Path],
 ) -> list[dict[str, Any]]:
     """One row a rule, k, masked task, relation and measure; a relation without tasks has none."""
     tasks = settings.tasks
     damages: Damages = {}
     sizes: dict[tuple[str, float, str], int] = {}
-    for path in damage:
-        frame, provenance = read_frame(path, "damage")
-        damages[provenance["task"]] = damages_of(frame)
+    losses = read_losses(damage, specificity, settings["ablation"], settings["attribution.reference"])
+    for task, frame in losses.items():
+        damages[task] = damages_of(frame)
         first = frame.groupby(["rule", "k", "masked_task"])["n_neurons"].first()
         sizes |= {key: int(size) for key, size in first.items()}  # type: ignore[misc]
     for one in read_predictions(first_original_predictions, tasks):
