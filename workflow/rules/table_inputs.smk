@@ -19,6 +19,11 @@ INPUTS = {
         model=["base", ORIGINALS[0]],
         task=some_tasks(CONFIG, CONFIG.faithfulness.tasks),
     ),
+    "set_effects": lambda: expand(
+        "<results>/set_effects/{model}/{task}.parquet",
+        model=ORIGINALS[0],
+        task=some_tasks(CONFIG, CONFIG.set_faithfulness.tasks),
+    ),
     "tuned_predictions": lambda: predictions(f"neuron_tuning-seed{seed}" for seed in TUNING.training.seeds),
     "proportion_predictions": lambda: expand(
         "<results>/predictions/proportions-seed{seed}/{task}.parquet",

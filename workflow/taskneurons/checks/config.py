@@ -346,7 +346,10 @@ def _problems_of_names(tasks: dict[str, RunTask]) -> Iterator[str]:
 
 
 def _problems_of_choices(config: Config, keys: list[str]) -> Iterator[str]:
-    chosen: list[tuple[str, list[str]]] = [("faithfulness: tasks", some_tasks(config, config.faithfulness.tasks))]
+    chosen = [
+        ("faithfulness: tasks", some_tasks(config, config.faithfulness.tasks)),
+        ("set_faithfulness: tasks", some_tasks(config, config.set_faithfulness.tasks)),
+    ]
     if config.neuron_tuning is not None:
         proportions = some_tasks(config, config.neuron_tuning.proportions.tasks)
         chosen.append(("neuron_tuning: proportions: tasks", proportions))
