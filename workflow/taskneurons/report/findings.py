@@ -160,15 +160,18 @@ def _sums_of_scores(tables: Tables) -> list[str]:
     for ablation, rows in tables["set_faithfulness_means"].groupby("ablation", sort=False):
         own = rows.iloc[0]  # the first rule is the task's own top share
         tried = table[(table["ablation"] == ablation) & (table["rule"] == own["rule"])]
-        means = tried.groupby("share_pct")[["joint_change", "signed_sum"]].mean()
+        means = tried.groupby("share_pct")[["joint_change", "signed_sum", "absolute_sum"]].mean()
         listed = ", ".join(
-            f"{share:g} % {row['joint_change']:.2f} ({row['signed_sum']:.2f})" for share, row in means.iterrows()
+            f"{share:g} % {row['joint_change']:.2g} ({row['signed_sum']:.2g}, {row['absolute_sum']:.2g})"
+            for share, row in means.iterrows()
         )
+        median, least, most = (own[f"telling_share_pct_{name}"] for name in ("median", "min", "max"))
         sentences.append(
-            f"Under {ablation} ablation the signed sum over a task's own best neurons tells the change of the loss "
-            f"when all are off, within a factor of two, up to {own['telling_share_pct_median']:g} % of all neurons "
-            f"(median over {own['n_tasks']} tasks; {own['telling_share_pct_min']:g} to {own['telling_share_pct_max']:g} %). "
-            f"Change and, in brackets, sum in nats, means over tasks: {listed}."
+            f"Under {ablation} ablation the signed sum of a task's own best scores is within a factor of two of the "
+            f"change of the loss when all these neurons are off up to {median:g} % of all neurons (median over "
+            f"{own['n_tasks']} tasks, {least:g} to {most:g} %; 0: not even at the smallest share tried, "
+            f"{means.index[0]:g} %). Change and, in brackets, signed and absolute sum in nats, means over tasks: "
+            f"{listed}."
         )
     return sentences
 
