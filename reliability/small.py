@@ -48,6 +48,7 @@ def small_config() -> dict[str, Any]:
     }
     config["specificity"] = {"percents": [10], "grid": [3, 30]}
     config["faithfulness"] |= {"tasks": ["film_reviews"], "examples": 2, "neurons": 10, "layers": 2, "steps": 2}
+    config["set_faithfulness"] |= {"tasks": ["film_reviews"], "examples": 3, "shares": [3, 30], "random_draws": 2}
     config["selection"]["random_draws"] = 2
     tuning = config["neuron_tuning"]
     tuning |= {"random_draws": 1, "cross_training": True, "examples": 24, "curve": 2}

@@ -23,6 +23,7 @@ SMALL = [
     "data={sizes: {train: 24, attribution: 8, test: 6}, tokens: {prompt: 40, target: 8}}",
     "training={epochs: 1}",
     "faithfulness={examples: 2, neurons: 10, layers: 2, steps: 2}",
+    "set_faithfulness={examples: 2, shares: [3, 30]}",
     "selection={random_draws: 1}",
     "tables={bootstrap: 50}",
 ]

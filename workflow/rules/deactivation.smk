@@ -81,3 +81,36 @@ rule faithfulness:
         files=files(),
     shell:
         STEP
+
+
+rule set_effects:
+    """What growing sets of neurons do together to one task of the first original, and what their scores predict."""
+    input:
+        model=f"<results>/models/{ORIGINALS[0]}",
+        data="<results>/data/{task}/test.parquet",
+        scores=compared_scores("zero"),
+        scores_from_mean=compared_scores("mean"),
+        means=means_file(ORIGINALS[0], True),
+    output:
+        set_effects=f"<results>/set_effects/{ORIGINALS[0]}/{{task}}.parquet",
+    log:
+        f"<results>/logs/set_effects/{ORIGINALS[0]}-{{task}}.log",
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.compute.inference_threads
+    params:
+        spec=lambda w: spec(
+            "deactivation.set_effects",
+            *(module_of("selection.rules", rule) for rule in GROWING_RULES),
+            task=w.task,
+            rules=GROWING_RULES,
+            families={key: task.shown["family"] for key, task in RUN.tasks.items()},
+            scope=CONFIG.selection.scope,
+            set_faithfulness=part(CONFIG.set_faithfulness, types.SetSizes),
+            passes=part(CONFIG.attribution, types.Passes),
+            seed=CONFIG.seed,
+            compute=compute("inference"),
+        ),
+        files=files(),
+    shell:
+        STEP

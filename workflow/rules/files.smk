@@ -151,6 +151,15 @@ def masks_of_specificity(tested):
     return found
 
 
+# The rules of the growing sets of set_faithfulness, besides random ones; without other tasks there is no contrast.
+GROWING_RULES = [CONFIG.selection.scope, *(["contrastive"] if len(TASKS) > 1 else [])]
+
+
+def compared_scores(reference):
+    """The scores of all tasks by a reference that choose neurons of the first original."""
+    return expand("<results>/scores/{scored}/{task}.parquet", scored=scored_of(ORIGINALS[0], reference), task=TASKS)
+
+
 # The scores that choose the neurons which are switched off, and a pattern of the others that there may be.
 SCORED = list(dict.fromkeys(scored_of(original) for original in ORIGINALS))
 NOT_RESAMPLED = rf"(?!({'|'.join(SCORED)})/)(base|multitask-seed\d+)(-from-mean)?"

@@ -19,6 +19,11 @@ INPUTS = {
         model=["base", ORIGINALS[0]],
         task=some_tasks(CONFIG, CONFIG.faithfulness.tasks),
     ),
+    "set_effects": lambda: expand(
+        "<results>/set_effects/{model}/{task}.parquet",
+        model=ORIGINALS[0],
+        task=some_tasks(CONFIG, CONFIG.set_faithfulness.tasks),
+    ),
     "learning_rates": lambda: rate_files(SETS),
     "curves": lambda: [
         *expand("<results>/training/{task}-seed{seed}.curves.parquet", task=TASKS, seed=TUNING_SEEDS),

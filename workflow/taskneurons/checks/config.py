@@ -352,7 +352,10 @@ def _problems_of_names(tasks: dict[str, RunTask]) -> Iterator[str]:
 
 
 def _problems_of_choices(config: Config, keys: list[str]) -> Iterator[str]:
-    chosen: list[tuple[str, list[str]]] = [("faithfulness: tasks", some_tasks(config, config.faithfulness.tasks))]
+    chosen: list[tuple[str, list[str]]] = [
+        ("faithfulness: tasks", some_tasks(config, config.faithfulness.tasks)),
+        ("set_faithfulness: tasks", some_tasks(config, config.set_faithfulness.tasks)),
+    ]
     if (tuning := config.neuron_tuning) is not None:
         chosen.append(("neuron_tuning: rates: tasks", some_tasks(config, tuning.rates.tasks)))
         for name, section in (("budgets", tuning.budgets), ("proportions", tuning.proportions)):

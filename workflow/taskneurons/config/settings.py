@@ -689,6 +689,24 @@ class FaithfulnessSection(Sampling):
     """Percent of the sampled neurons that count as the truly most important"""
 
 
+class SetSizes(Settings):
+    """Sets of growing size, and on what they are switched off."""
+
+    examples: Count = 8
+    """Test examples a task"""
+    shares: Percents = [0.1, 0.3, 1, 3, 10, 30, 50]
+    """Percent of all neurons in a set"""
+    random_draws: Count = 1
+    """Random sets of each size, for each task its own"""
+
+
+class SetFaithfulnessSection(SetSizes):
+    """What whole sets of neurons do together: how far single scores add up to it, sufficiency and necessity."""
+
+    tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1), Different] = "all"
+    """all, or a list of tasks"""
+
+
 # ---- neuron tuning ----
 
 
@@ -878,6 +896,8 @@ class Config(Settings):
     """Own sets against other tasks', by what chooses them and what switches them off; left out with one task alone"""
     faithfulness: FaithfulnessSection = FaithfulnessSection()
     """How well the criteria tell the exact effect of switching off single neurons"""
+    set_faithfulness: SetFaithfulnessSection = SetFaithfulnessSection()
+    """What whole sets of neurons do together: how far single scores add up to it, sufficiency and necessity"""
     stability: StabilitySection = StabilitySection()
     """Agreement of the top selection.k from disjoint sets of attribution examples"""
     neuron_tuning: NeuronTuningSection | None = NeuronTuningSection()

@@ -210,6 +210,27 @@ TABLES = [
         figure=True,
     ),
     Table(
+        "set_faithfulness",
+        "what growing sets of neurons do together, against the sum of their scores; sufficiency and necessity",
+        inputs=("set_effects",),
+        fields=("name",),
+        config=INTERVALS,
+        figure=True,
+    ),
+    Table(
+        "set_faithfulness_areas",
+        "set_faithfulness as areas over the share of neurons, and up to which share scores add up",
+        inputs=("set_effects",),
+        fields=("name",),
+        config=INTERVALS,
+    ),
+    Table(
+        "set_faithfulness_means",
+        "means of set_faithfulness_areas over tasks",
+        inputs=("set_effects",),
+        config=INTERVALS,
+    ),
+    Table(
         "stability",
         "agreement of the neurons that disjoint sets of examples select",
         inputs=("subset_scores",),

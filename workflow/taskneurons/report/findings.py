@@ -279,6 +279,44 @@ def _faithfulness(tables: Tables) -> list[str]:
     return sentences
 
 
+def _sums_of_scores(tables: Tables) -> list[str]:
+    """Up to which share of neurons the sum of a task's own best scores tells what they do together."""
+    sentences = []
+    table = tables["set_faithfulness"]
+    for ablation, rows in tables["set_faithfulness_means"].groupby("ablation", sort=False):
+        own = rows.iloc[0]  # the first rule is the task's own top share
+        tried = table[(table["ablation"] == ablation) & (table["rule"] == own["rule"])]
+        means = tried.groupby("share_pct")[["joint_change", "signed_sum", "absolute_sum"]].mean()
+        listed = ", ".join(
+            f"{share:g} % {row['joint_change']:.2g} ({row['signed_sum']:.2g}, {row['absolute_sum']:.2g})"
+            for share, row in means.iterrows()
+        )
+        median, least, most = (own[f"telling_share_pct_{name}"] for name in ("median", "min", "max"))
+        sentences.append(
+            f"Under {ablation} ablation the signed sum of a task's own best scores is within a factor of two of the "
+            f"change of the loss when all these neurons are off up to {median:g} % of all neurons (median over "
+            f"{own['n_tasks']} tasks, {least:g} to {most:g} %; 0: not even at the smallest share tried, "
+            f"{means.index[0]:g} %). Change and, in brackets, signed and absolute sum in nats, means over tasks: "
+            f"{listed}."
+        )
+    return sentences
+
+
+def _areas(tables: Tables) -> list[str]:
+    """Sufficiency and necessity of every rule's sets."""
+    sentences = []
+    for ablation, rows in tables["set_faithfulness_means"].groupby("ablation", sort=False):
+        listed = "; ".join(
+            f"{row['rule']} {_with_interval(row, 'cpr')} and {_with_interval(row, 'necessity_area')}"
+            for _, row in rows.iterrows()
+        )
+        sentences.append(
+            f"Area under sufficiency (CPR) and under necessity over the share of neurons, {ablation} ablation, mean "
+            f"over {rows['n_tasks_with_areas'].iloc[0]} tasks: {listed}."
+        )
+    return sentences
+
+
 def _stability(tables: Tables, enough: float) -> str:
     table = tables["stability"]
     of_all_tasks = table.pivot(index="task", columns="n_examples", values="value").dropna(axis="columns")
@@ -316,6 +354,7 @@ def findings(tables: Tables, enough: float) -> list[str]:
         "overlap_rate": lambda: [_overlap(tables)],
         "selection_damage": lambda: _damage(tables),
         "faithfulness": lambda: _faithfulness(tables),
+        "set_faithfulness_means": lambda: [*_sums_of_scores(tables), *_areas(tables)],
         "stability": lambda: [_stability(tables, enough)],
     }
     return [sentence for name, tell in told.items() if name in tables for sentence in tell()]
