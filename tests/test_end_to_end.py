@@ -186,8 +186,17 @@ def test_the_docs_snippets_run(project):
 
 def test_neuron_tuning_table(results):
     table = pd.read_csv(results / "tables" / "neuron_tuning.csv")
-    assert dict(table.groupby("method")["n_seeds"].first()) == {"train-random": 1, "train-task": 1, "zero-shot": 0}
-    assert len(table) == 9 and table["value"].between(0, 100).all()
+    others = ("train-random", "train-task", "train-contrastive", "train-other-family", "train-without-universal")
+    assert dict(table.groupby("method")["n_seeds"].first()) == {**dict.fromkeys(others, 1), "zero-shot": 0}
+    assert len(table) == 3 + 3 * 2 * len(others) and table["value"].between(0, 100).all()
+    rates = pd.read_csv(results / "tables" / "learning_rates.csv")
+    chosen = rates[rates["chosen"]].groupby("kind")["learning_rate"].first()
+    tuned = table[table["rate"] == "tuned"].groupby("method")["learning_rate"].first()
+    assert tuned["train-task"] == chosen["own"] and tuned["train-random"] == chosen["random"]
+    assert set(table.loc[table["rate"] == "common", "learning_rate"]) == {6e-4}
+    budget = pd.read_csv(results / "tables" / "tuning_budget.csv")
+    assert set(budget.loc[budget["curve"] == "k", "k"]) == {3, 10}
+    assert budget["value"].notna().all()
     zero_shot = pd.read_csv(results / "tables" / "zero_shot.csv")
     assert list(table["value"][:3]) == list(zero_shot["value"])
     crossed = pd.read_csv(results / "tables" / "cross_task_tuning.csv")
