@@ -521,7 +521,7 @@ EDITS = {
         *OWN_DAMAGE,
     },
     ("selection/rules/exclusive.py", "row != compared.own", "row > compared.own"): set(),  # no set is by this rule
-    ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *OWN_DAMAGE, *TUNING},
+    ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *OWN_DAMAGE, *TUNING} - {"damage"},
     # Comments, docstrings and layout change nothing; nor does what is only said, nor the runner and the like.
     ("deactivation/damage.py", "    tried = read_sets", "    # a comment\n\n    tried = read_sets"): set(),
     ("deactivation/switch_off.py", '"""Switching neurons off', '"""Neurons are switched off'): set(),
