@@ -275,6 +275,28 @@ def test_faithfulness():
     assert legend_labels(figure.legends[0]) == ["base", "multitask"]
 
 
+def test_set_faithfulness():
+    """Means over tasks: a row of panels an ablation, a colour a rule; sums beside the joint change."""
+    table = pd.DataFrame({"task": ["A", "B"] * 8, "share_pct": [1.0, 1.0, 10.0, 10.0] * 4})
+    table["rule"] = (["global"] * 4 + ["random"] * 4) * 2
+    table["ablation"] = ["zero"] * 8 + ["mean"] * 8
+    table["joint_change"] = np.arange(16.0)
+    table["signed_sum"], table["absolute_sum"] = table["joint_change"] / 2, table["joint_change"] * 2
+    table["sufficiency"], table["necessity"] = table["joint_change"] / 20, table["joint_change"] / 4
+    figure = draw("set_faithfulness", table)
+    zero, mean = figure.axes[:3], figure.axes[3:]
+    assert [axes.get_title().split("\n")[0] for axes in figure.axes] == ["zero ablation"] * 3 + ["mean ablation"] * 3
+    assert lines_of(mean[0]) == {"global": [(1, 8.5), (10, 10.5)], "random": [(1, 12.5), (10, 14.5)]}
+    assert lines_of(zero[1])["random"] == [(1, pytest.approx(0.225)), (10, pytest.approx(0.325))]
+    assert lines_of(mean[2])["global"] == [(1, 2.125), (10, 2.625)]
+    dashed, dotted = (next(line for line in zero[0].lines if line.get_linestyle() == style) for style in ("--", ":"))
+    assert (list(dashed.get_ydata()), list(dotted.get_ydata())) == ([0.25, 1.25], [1, 5])
+    assert dashed.get_color() == dotted.get_color() == "C0"
+    assert [axes.get_yscale() for axes in (*zero[1:], *mean[1:])] == ["linear"] * 3 + ["symlog"]  # up to 3.6 times all
+    assert labels(mean[0].get_xticklabels()) == ["1", "10"]
+    assert legend_labels(figure.legends[0])[:2] == ["global", "random"]
+
+
 def test_stability():
     table = pd.DataFrame({"task": ["A", "A", "B", "B"], "n_examples": [2, 8, 2, 8], "value": [40.0, 60, 50, 80]})
     table["smallest"], table["largest"], table["chance"] = table["value"] - 5, table["value"] + 10, 5.0
