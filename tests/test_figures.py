@@ -113,6 +113,8 @@ def test_tuning_budget():
     ]
     assert legend_labels(figure.legends[0]) == ["random", "own"]
     assert len(draw("tuning_budget", budget_table(sizes=())).axes) == 2
+    wide = budget_table().replace({"value": {5.0: 6.0}})
+    assert [axes.get_yscale() for axes in draw("tuning_budget", wide).axes] == ["log", "log", "linear"]
 
 
 def assert_shows(axes, matrix):

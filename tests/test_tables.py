@@ -266,6 +266,8 @@ def test_learning_rates(tmp_path):
         *(("mean over tasks", 1, np.inf), ("A", 1, 2), ("B", 1, np.inf)),
     ]
     assert [row["chosen"] for row in rows] == [True] * 3 + [False] * 3 == [row["at_edge"] for row in rows]
+    (text,) = findings({"learning_rates": pd.DataFrame(rows)}, 80)
+    assert "at selection.k: own 0.1. Still" in text and text.endswith("beyond: own.")
 
 
 # (kind, rate, k) → losses of the tasks a and b at 0, 50 and 100 % of 20 and 40 steps.
@@ -328,7 +330,7 @@ def test_tuning_budget(curves):
 
 def test_findings_about_the_budgets(curves):
     (text,) = findings({"tuning_budget": pd.DataFrame(rows_of("tuning_budget", {"curves": curves}))}, 80)
-    assert "k = 10 % unless another is named." in text
+    assert "k = 10 % unless another is named (at the rates chosen for it)." in text
     assert (
         "Own neurons have learnt more at these budgets: 15 steps at the tuned rate +1.500 [+1.000, +2.000], 15 steps "
         "at the common rate +0.750 [+0.500, +1.000], 30 steps at the common rate +1.500 [+1.000, +2.000]; Random "

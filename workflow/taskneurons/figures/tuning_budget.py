@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 COLOURS = {
     "random": "#8fbcdb",
@@ -12,6 +13,7 @@ COLOURS = {
     "other-family": "#b58900",
     "without-universal": "#6c4f9e",
 }
+WIDE = 5  # where the largest loss is more than so many times the smallest, the axis is logarithmic
 RATES = {"tuned": "at each kind's tuned rate", "common": "at the common rate"}
 
 
@@ -22,6 +24,11 @@ def _lines(axes: Axes, rows: pd.DataFrame, along: str) -> None:
         if len(of_kind):
             axes.plot(of_kind[along], of_kind["value"], "o-", markersize=4, label=kind, color=colour)
     axes.grid(alpha=0.3)
+    if rows["value"].max() > WIDE * rows["value"].min() > 0:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -34,7 +41,6 @@ def draw(table: pd.DataFrame) -> Figure:
         _lines(axes, steps[steps["rate"] == rate], "steps")
         axes.set_title(f"{RATES[rate]}, k = {steps['k'].iloc[0]:g} %", fontsize=9)
         axes.set_xlabel("steps of the training")
-        axes.sharey(panels[0][0])
     if not over_k.empty:
         axes = panels[0][-1]
         _lines(axes, over_k, "k")

@@ -106,7 +106,20 @@ def _budgets(tables: Tables) -> list[str]:
     said = "; ".join(f"{words[verdict]}: {', '.join(budgets) or 'none'}" for verdict, budgets in found.items())
     return [
         f"Validation loss with random neurons (matched in each layer) less that with own ones, in nats a token, mean "
-        f"over tasks with intervals over tasks, k = {k:g} % unless another is named. {said}."
+        f"over tasks with intervals over tasks, k = {k:g} % unless another is named "
+        f"(at the rates chosen for it). {said}."
+    ]
+
+
+def _rates(tables: Tables) -> list[str]:
+    """The learning rates that were chosen, and where the choice is open."""
+    table = tables["learning_rates"]
+    chosen = table[table["chosen"]].drop_duplicates("kind")
+    listed = ", ".join(f"{row['kind']} {row['learning_rate']:g}" for _, row in chosen.iterrows())
+    at_edge = ", ".join(chosen.loc[chosen["at_edge"], "kind"]) or "none"
+    return [
+        f"Learning rates of neuron tuning, chosen by validation loss at selection.k: {listed}. Still an end of the "
+        f"rates tried, so that a better one may lie beyond: {at_edge}."
     ]
 
 
@@ -345,6 +358,7 @@ def findings(tables: Tables, enough: float) -> list[str]:
         "deactivation_effect": lambda: [_own_against_random(tables["deactivation_effect"], DEACTIVATION_EFFECT)],
         "neuron_tuning_means": lambda: _means(tables, "neuron_tuning_means"),
         "neuron_tuning_effect": lambda: _tuning_effect(tables),
+        "learning_rates": lambda: _rates(tables),
         "tuning_budget": lambda: _budgets(tables),
         "cross_task_tuning": lambda: _tuning_diagonal(tables),
         "single_task_proportion": lambda: _proportions(tables),
