@@ -63,24 +63,31 @@ COMPARED = {*COMPARING, *DAMAGED}
 STABILITY = {"table_stability", "figure_stability", "report"}
 FAITHFULNESS_TABLE = {"table_faithfulness", "figure_faithfulness", "report"}
 FAITHFULNESS = {"faithfulness", *FAITHFULNESS_TABLE}
+SET_TABLES = {
+    *("table_set_faithfulness", "table_set_faithfulness_areas", "table_set_faithfulness_means"),
+    *("figure_set_faithfulness", "report"),
+}
+SET_EFFECTS = {"set_effects", *SET_TABLES}
 FROM_MASK_TABLES = {"figure_jaccard", "figure_neurons_per_layer", "report"}
 EVALUATED = {"deactivation", *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
 SELECTED = {"selection", "random_selection", *MASK_TABLES, *FROM_MASK_TABLES, *EVALUATED, *DAMAGED}
 FROM_SCORES = {"table_overlap_rate", *SELECTED, *COMPARED, *STABILITY}
-SCORED = {"attribution", *FROM_SCORES}
+SCORED = {"attribution", *FROM_SCORES, *SET_EFFECTS}
+# The mean outputs of the first original, and the scores from them.
+FROM_MEANS = {"mean_outputs", "plain_attribution", *SET_EFFECTS}
 BASE_SCORED = {"plain_attribution", "selection", "random_selection", *TUNING}
-TRAINED = {"multitask", "activations", *SCORED, *FAITHFULNESS}
+TRAINED = {"multitask", "activations", *SCORED, *FAITHFULNESS, *FROM_MEANS}
 BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
 DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
-TESTED = {"prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}
-ATTRIBUTED = {"prepare_data", "activations", *SCORED, *FAITHFULNESS, *BASE_SCORED}
-NAMED = {*ZERO_SHOT_TABLES, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
+TESTED = {"prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *SET_EFFECTS, *TUNING_EVALUATED}
+ATTRIBUTED = {"prepare_data", "activations", *SCORED, *FAITHFULNESS, *FROM_MEANS, *BASE_SCORED}
+NAMED = {*ZERO_SHOT_TABLES, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE, *SET_TABLES}
 WITH_MODEL = {
     *("table_deactivation", "table_deactivation_means", "figure_deactivation", "table_zero_shot"),
     *("table_neuron_tuning", "table_neuron_tuning_means", "figure_neuron_tuning", "report"),
 }
 SHOWN = {*NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE}
-ON_MODELS = {"activations", *SCORED, *FAITHFULNESS, *BASE_SCORED}
+ON_MODELS = {"activations", *SCORED, *FAITHFULNESS, *FROM_MEANS, *BASE_SCORED}
 EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
 PRETRAIN = "model.source.pretrain"
@@ -120,9 +127,13 @@ MATRIX = {
     "model.source.trust_remote_code": ("hub", True, BASE),
     "model.source.path": ("folder", "{other}/model", BASE),
     "model.source.gguf": ("gguf", "{other}/model.gguf", BASE),
-    "tasks.*.name": ("embedded", "Other", SHOWN - {"table_deactivation_means", "table_neuron_tuning_means"}),
+    "tasks.*.name": (
+        "embedded",
+        "Other",
+        SHOWN - {"table_deactivation_means", "table_neuron_tuning_means", "table_set_faithfulness_means"},
+    ),
     # More than need be: of the compared rules only contrastive looks at families, and none at the core's share.
-    "tasks.*.family": ("embedded", "other", {"table_specificity", *COMPARED}),
+    "tasks.*.family": ("embedded", "other", {"table_specificity", *COMPARED, *SET_EFFECTS}),
     "tasks.*.counterpart": ("embedded", None, WITH_MODEL),
     "tasks.*.prompt": ("embedded", "{review} so :", DATA),
     "tasks.*.target": ("hub", "text", DATA),
@@ -165,17 +176,19 @@ MATRIX = {
     "training.validation": ("embedded", 2, {"prepare_data", *TRAINED}),
     "training.patience": ("watched", 2, TRAINED),
     # Then the base model's scores have replicates and subsets too.
-    "attribution.model": ("embedded", "base", {"activations", *SCORED, *TUNING}),
-    "attribution.reference": ("embedded", "mean", {"mean_outputs", *SCORED}),
+    "attribution.model": ("embedded", "base", {"activations", *SCORED, *FROM_MEANS, *TUNING}),
+    # The scores by both references are there, but now those from the mean have replicates and subsets.
+    "attribution.reference": ("embedded", "mean", {*SCORED, "plain_attribution"}),
+    # The base model's mean outputs too, for its faithfulness.
     "ablation": ("embedded", "mean", {"mean_outputs", *EVALUATED, *DAMAGED, *FAITHFULNESS}),
-    "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
-    "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
+    "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, "plain_attribution", *BASE_SCORED}),
+    "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, "plain_attribution", *BASE_SCORED}),
     "attribution.batch_size": ("embedded", 9, ON_MODELS),
     "attribution.batch_tokens": ("embedded", 9999, ON_MODELS),
     "attribution.shards": (
         "embedded",
         2,
-        {"attribution_shard", "merge_attribution", "merge_plain_attribution", *FROM_SCORES, *TUNING},
+        {"attribution_shard", "merge_attribution", "merge_plain_attribution", *FROM_SCORES, *SET_EFFECTS, *TUNING},
     ),
     # One job writes scores, replicates and subsets: what follows from the scores runs too, though they stay the same.
     "attribution.bootstrap": ("embedded", 9, SCORED),
@@ -184,7 +197,7 @@ MATRIX = {
     "stability.enough": ("embedded", 50, {"report"}),
     # The proportion at the former k is trained again: its delta now belongs to the proportions.
     "selection.k": ("embedded", 20, {*SELECTED, *STABILITY, *TUNED_AND_SHARED, "proportion_tuning"} - {"damage"}),
-    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *TUNING}),
+    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *SET_EFFECTS, *TUNING}),
     "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *DAMAGED}),
     "selection.random_scope": (
         "embedded",
@@ -202,6 +215,10 @@ MATRIX = {
     "faithfulness.layers": ("embedded", 2, FAITHFULNESS),
     "faithfulness.steps": ("embedded", 9, FAITHFULNESS),
     "faithfulness.top": ("embedded", 9, FAITHFULNESS_TABLE),
+    "set_faithfulness.tasks": ("embedded", ["cafe_facts"], SET_TABLES),
+    "set_faithfulness.examples": ("embedded", 9, SET_EFFECTS),
+    "set_faithfulness.shares": ("embedded", [2], SET_EFFECTS),
+    "set_faithfulness.random_draws": ("embedded", 2, SET_EFFECTS),
     "neuron_tuning.random_draws": ("embedded", 2, {"random_selection", *TUNED_AND_SHARED}),
     "neuron_tuning.cross_training": ("embedded", True, TUNED_AND_SHARED),
     "neuron_tuning.proportions.tasks": ("embedded", ["film_reviews"], PROPORTION_TABLE),
@@ -250,6 +267,7 @@ def embedded() -> dict:
         "seeds": [0],
     }
     config["neuron_tuning"]["training"]["seeds"] = [0]
+    config["set_faithfulness"]["tasks"] = ["film_reviews", "cafe_facts"]
     config["damage"]["rules"] = {"global": [3], "contrastive": [3, 10], "activation-entropy": [10], "random": [3]}
     return config
 
@@ -291,7 +309,7 @@ def starting_configs(folder: Path) -> dict[str, dict]:
             key: {**copy.deepcopy(task), "name": key, "source": copy.deepcopy(source)} for key in ("a", "b")
         }
         config["overlap"]["groups"] = groups
-        config["neuron_tuning"]["proportions"]["tasks"] = "all"
+        config["neuron_tuning"]["proportions"]["tasks"] = config["set_faithfulness"]["tasks"] = "all"
         config["model"]["source"] = models[name]
         start[name] = config
     start["local"]["data_root"] = str(folder)
@@ -455,7 +473,10 @@ EDITS = {
         *EVALUATED,
         *DAMAGED,
         *FAITHFULNESS,
+        *SET_EFFECTS,
     },
+    ("deactivation/set_effects.py", "= -own.sum", "= -1 * own.sum"): SET_EFFECTS,
+    ("tables/set_effects.py", "np.array([0.0, *shares])", "np.array([-1.0, *shares])"): SET_TABLES,
     ("tables/jaccard.py", '"chance"', '"by_chance"'): {"table_jaccard", "figure_jaccard", "report"},
     ("figures/jaccard.py", '"viridis"', '"magma"'): {"figure_jaccard", "report"},
     ("data/suite/words.py", '"river"', '"brook"'): EVERYTHING,
@@ -468,9 +489,9 @@ EDITS = {
         *DAMAGED,
         *FAITHFULNESS,
     },
-    ("selection/rules/contrastive.py", "largest > 0", "largest > 1"): {"select_contrastive", *DAMAGED},
+    ("selection/rules/contrastive.py", "largest > 0", "largest > 1"): {"select_contrastive", *DAMAGED, *SET_EFFECTS},
     ("selection/rules/exclusive.py", "row != compared.own", "row > compared.own"): set(),  # no set is by this rule
-    ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *TUNING},
+    ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *TUNING, *SET_EFFECTS},
     # Comments, docstrings and layout change nothing; nor does what is only said, nor the runner and the like.
     ("deactivation/damage.py", "    sets = read_sets", "    # a comment\n\n    sets = read_sets"): set(),
     ("deactivation/switch_off.py", '"""Switching neurons off', '"""Neurons are switched off'): set(),
