@@ -72,23 +72,28 @@ VALIDATED = {*TUNING, *OWN_DAMAGE}
 STABILITY = {"table_stability", "figure_stability", "report"}
 FAITHFULNESS_TABLE = {"table_faithfulness", "figure_faithfulness", "report"}
 FAITHFULNESS = {"faithfulness", *FAITHFULNESS_TABLE}
+SET_TABLES = {
+    *("table_set_faithfulness", "table_set_faithfulness_areas", "table_set_faithfulness_means"),
+    *("figure_set_faithfulness", "report"),
+}
+SET_EFFECTS = {"set_effects", *SET_TABLES}
 FROM_MASK_TABLES = {"figure_jaccard", "figure_neurons_per_layer", "report"}
 EVALUATED = {"deactivation", *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
 FROM_OWN_SETS = {"table_universal_neurons", *MASK_TABLES, *FROM_MASK_TABLES, *EVALUATED, *DAMAGED, *SPECIFICITY}
 SELECTED = {"selection", "random_selection", *FROM_OWN_SETS}
 FROM_SCORES = {"table_overlap_rate", *SELECTED, *COMPARED, *STABILITY}
-SCORED = {"attribution", *FROM_SCORES}
+SCORED = {"attribution", *FROM_SCORES, *SET_EFFECTS}
 BASE_SELECTED = {"selection", "random_selection", *BASE_COMPARED}
 BASE_SCORED = {"plain_attribution", *BASE_SELECTED}
 # The scores by the other reference, for specificity alone.
-OTHERWISE_SCORED = {"plain_attribution", "selection", *COMPARING, *OWN_DAMAGE}
+OTHERWISE_SCORED = {"plain_attribution", "selection", *COMPARING, *OWN_DAMAGE, *SET_EFFECTS}
 MEANS = {"mean_outputs", "table_universal_neurons", "report", *OTHERWISE_SCORED}
 TRAINED = {"multitask", "activations", *SCORED, *MEANS, *FAITHFULNESS}
 BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
 DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
-TESTED = {"prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *SPECIFICITY, *TUNING_EVALUATED}
+TESTED = {"prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *SPECIFICITY, *SET_EFFECTS, *TUNING_EVALUATED}
 ATTRIBUTED = {"prepare_data", "activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED}
-NAMED = {*ZERO_SHOT_TABLES, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
+NAMED = {*ZERO_SHOT_TABLES, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE, *SET_TABLES}
 WITH_MODEL = {
     *("table_deactivation", "table_deactivation_means", "figure_deactivation", "table_zero_shot"),
     *("table_neuron_tuning", "table_neuron_tuning_means", "figure_neuron_tuning", "report"),
@@ -134,9 +139,13 @@ MATRIX = {
     "model.source.trust_remote_code": ("hub", True, BASE),
     "model.source.path": ("folder", "{other}/model", BASE),
     "model.source.gguf": ("gguf", "{other}/model.gguf", BASE),
-    "tasks.*.name": ("embedded", "Other", SHOWN - {"table_deactivation_means", "table_neuron_tuning_means"}),
+    "tasks.*.name": (
+        "embedded",
+        "Other",
+        SHOWN - {"table_deactivation_means", "table_neuron_tuning_means", "table_set_faithfulness_means"},
+    ),
     # More than need be: of the compared rules only contrastive looks at families, and none at the core's share.
-    "tasks.*.family": ("embedded", "other", {*COMPARED, *FROM_BASE_COMPARED}),
+    "tasks.*.family": ("embedded", "other", {*COMPARED, *SET_EFFECTS, *FROM_BASE_COMPARED}),
     "tasks.*.counterpart": ("embedded", None, WITH_MODEL),
     "tasks.*.prompt": ("embedded", "{review} so :", DATA),
     "tasks.*.target": ("hub", "text", DATA),
@@ -184,14 +193,21 @@ MATRIX = {
     # What had replicates does without them, and the other way round; the base model's are scored from its means.
     "attribution.reference": ("embedded", "mean", {"mean_outputs", *SCORED, *BASE_SCORED}),
     "ablation": ("embedded", "mean", {"mean_outputs", *EVALUATED, *DAMAGED, *FAITHFULNESS}),
-    "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
-    "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, *BASE_SCORED}),
+    "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, "plain_attribution", *BASE_SCORED}),
+    "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, "plain_attribution", *BASE_SCORED}),
     "attribution.batch_size": ("embedded", 9, ON_MODELS),
     "attribution.batch_tokens": ("embedded", 9999, ON_MODELS),
     "attribution.shards": (
         "embedded",
         2,
-        {"attribution_shard", "merge_attribution", "merge_plain_attribution", *FROM_SCORES, *BASE_COMPARED},
+        {
+            "attribution_shard",
+            "merge_attribution",
+            "merge_plain_attribution",
+            *FROM_SCORES,
+            *SET_EFFECTS,
+            *BASE_COMPARED,
+        },
     ),
     # One job writes scores, replicates and subsets: what follows from the scores runs too, though they stay the same.
     "attribution.bootstrap": ("embedded", 9, SCORED),
@@ -200,7 +216,7 @@ MATRIX = {
     "stability.enough": ("embedded", 50, {"report"}),
     # The proportion at the former k is trained again: its delta now belongs to the proportions.
     "selection.k": ("embedded", 20, {*SELECTED, "select_universal", *STABILITY, *BASE_COMPARED} - {"damage"}),
-    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *BASE_COMPARED}),
+    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *SET_EFFECTS, *BASE_COMPARED}),
     "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *SPECIFICITY}),
     "selection.random_scope": (
         "embedded",
@@ -229,6 +245,10 @@ MATRIX = {
     "faithfulness.steps": ("embedded", 9, FAITHFULNESS),
     "faithfulness.top": ("embedded", 9, FAITHFULNESS_TABLE),
     "neuron_tuning.random_draws": ("embedded", 2, {"random_selection", *TUNED_AND_SHARED, "budget_tuning"}),
+    "set_faithfulness.tasks": ("embedded", ["cafe_facts"], SET_TABLES),
+    "set_faithfulness.examples": ("embedded", 9, SET_EFFECTS),
+    "set_faithfulness.shares": ("embedded", [2], SET_EFFECTS),
+    "set_faithfulness.random_draws": ("embedded", 2, SET_EFFECTS),
     "neuron_tuning.cross_training": ("embedded", True, TUNED_AND_SHARED),
     "neuron_tuning.examples": ("embedded", 99, TUNING),
     "neuron_tuning.rates.grid": ("embedded", [0.1, 0.2], TUNING),
@@ -295,6 +315,7 @@ def embedded() -> dict:
     }
     config["neuron_tuning"]["training"] |= {"seeds": [0], "validation": 3}
     config["specificity"] = {"percents": [3, 10], "grid": [3, 10]}
+    config["set_faithfulness"]["tasks"] = ["film_reviews", "cafe_facts"]
     config["damage"]["rules"] = {"global": [3], "contrastive": [3, 10], "activation-entropy": [10], "random": [3]}
     return config
 
@@ -338,6 +359,7 @@ def starting_configs(folder: Path) -> dict[str, dict]:
         config["overlap"]["groups"] = groups
         for section in ("proportions", "budgets", "rates"):
             config["neuron_tuning"][section]["tasks"] = "all"
+        config["set_faithfulness"]["tasks"] = "all"
         config["model"]["source"] = models[name]
         start[name] = config
     start["local"]["data_root"] = str(folder)
@@ -502,7 +524,10 @@ EDITS = {
         *DAMAGED,
         *OWN_DAMAGE,
         *FAITHFULNESS,
+        *SET_EFFECTS,
     },
+    ("deactivation/set_effects.py", "= -own.sum", "= -1 * own.sum"): SET_EFFECTS,
+    ("tables/set_effects.py", "np.array([0.0, *shares])", "np.array([-1.0, *shares])"): SET_TABLES,
     ("tables/jaccard.py", '"chance"', '"by_chance"'): {"table_jaccard", "figure_jaccard", "report"},
     ("figures/jaccard.py", '"viridis"', '"magma"'): {"figure_jaccard", "report"},
     ("data/suite/words.py", '"river"', '"brook"'): EVERYTHING,
@@ -519,9 +544,11 @@ EDITS = {
         *(FROM_BASE_COMPARED - {"select_without_universal"}),
         *DAMAGED,
         *OWN_DAMAGE,
+        *SET_EFFECTS,
     },
     ("selection/rules/exclusive.py", "row != compared.own", "row > compared.own"): set(),  # no set is by this rule
-    ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *OWN_DAMAGE, *TUNING} - {"damage"},
+    ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *OWN_DAMAGE, *SET_EFFECTS, *TUNING}
+    - {"damage"},
     # Comments, docstrings and layout change nothing; nor does what is only said, nor the runner and the like.
     ("deactivation/damage.py", "    tried = read_sets", "    # a comment\n\n    tried = read_sets"): set(),
     ("deactivation/switch_off.py", '"""Switching neurons off', '"""Neurons are switched off'): set(),
