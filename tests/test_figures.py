@@ -91,30 +91,32 @@ def budget_table(rates=("tuned", "common"), sizes=(1.0, 10.0)):
         for n, value in enumerate(values)
     ]
     rows += [
-        {"curve": "k", "rate": "tuned", "k": k, "steps": 40.0, "kind": "own", "value": 5.0 + n, "n_tasks": 2}
+        {"curve": "k", "rate": rate, "k": k, "steps": 40.0, "kind": "own", "value": 5.0 + n, "n_tasks": 2}
+        for rate in rates
         for n, k in enumerate(sizes)
     ]
     return pd.DataFrame(rows[::-1])
 
 
 def test_tuning_budget():
-    """A panel a rate, and one over k where there are other k; a line a kind, its points in order."""
+    """A panel a rate, and as many over k where there are other k; a line a kind, its points in order."""
     figure = draw("tuning_budget", budget_table())
-    tuned, common, over_k = figure.axes
+    tuned, common, over_k, common_over_k = figure.axes
     for axes in (tuned, common):
         assert lines_of(axes) == {"random": [(0, 1), (20, 4), (40, 5)], "own": [(0, 1), (20, 2), (40, 3)]}
-    assert lines_of(over_k) == {"own": [(1, 5), (10, 6)]}
+    assert lines_of(over_k) == lines_of(common_over_k) == {"own": [(1, 5), (10, 6)]}
     assert (over_k.get_xscale(), labels(over_k.get_xticklabels())) == ("log", ["1", "10"])
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [
         "at each kind's tuned rate, k = 10 %",
         "at the common rate, k = 10 %",
         "at each kind's tuned rate, 2 tasks",
+        "at the common rate, 2 tasks",
     ]
     assert legend_labels(figure.legends[0]) == ["random", "own"]
     assert len(draw("tuning_budget", budget_table(sizes=())).axes) == 2
     wide = budget_table().replace({"value": {5.0: 6.0}})
-    assert [axes.get_yscale() for axes in draw("tuning_budget", wide).axes] == ["log", "log", "linear"]
+    assert [axes.get_yscale() for axes in draw("tuning_budget", wide).axes] == ["log", "log", "linear", "linear"]
 
 
 def assert_shows(axes, matrix):

@@ -254,7 +254,7 @@ MATRIX = {
     "neuron_tuning.rates.grid": ("embedded", [0.1, 0.2], TUNING),
     "neuron_tuning.rates.extensions": ("embedded", 3, TUNING),
     "neuron_tuning.rates.tasks": ("embedded", ["cafe_facts"], TUNING),
-    "neuron_tuning.rates.common": ("embedded", 0.5, TUNED_AND_SHARED),
+    "neuron_tuning.rates.common": ("embedded", 0.5, {*TUNED_AND_SHARED, *BUDGETED}),
     "neuron_tuning.curve": ("embedded", 3, TUNING - {"rate_search", "table_learning_rates"}),
     "neuron_tuning.budgets.tasks": ("embedded", ["cafe_facts"], {"random_selection", *BUDGETED}),
     "neuron_tuning.budgets.percents": (

@@ -278,7 +278,12 @@ LOSSES = {
     ("own", "common", 10.0): ([5, 4.5, 4], [6, 5, 4]),
     ("random", "common", 10.0): ([5, 5, 5], [6, 6, 6]),
 }
-OVER_K = {("own", "tuned", 1.0): [5, 4, 3], ("random", "tuned", 1.0): [5, 5, 4.5]}
+OVER_K = {
+    ("own", "tuned", 1.0): [5, 4, 3],
+    ("random", "tuned", 1.0): [5, 5, 4.5],
+    ("own", "common", 1.0): [5, 5, 4.8],
+    ("random", "common", 1.0): [5, 5, 5],
+}
 
 
 @pytest.fixture
@@ -319,11 +324,15 @@ def test_tuning_budget(curves):
     assert cell(rows, curve="steps", rate="tuned", trained_pct=0, kind="own")["less"] == 0
     assert cell(rows, curve="steps", rate="tuned", trained_pct=50, kind="random")["less"] is None
     over_k = [row for row in rows if row["curve"] == "k"]
-    assert [(row["k"], row["kind"], row["value"]) for row in over_k] == [
-        (1, "random", pytest.approx(4.5)),
-        (1, "own", pytest.approx(3)),
-        (10, "random", pytest.approx(1.5)),
-        (10, "own", pytest.approx(1)),
+    assert [(row["rate"], row["k"], row["kind"], row["value"]) for row in over_k] == [
+        ("tuned", 1, "random", pytest.approx(4.5)),
+        ("tuned", 1, "own", pytest.approx(3)),
+        ("tuned", 10, "random", pytest.approx(1.5)),
+        ("tuned", 10, "own", pytest.approx(1)),
+        ("common", 1, "random", pytest.approx(5)),
+        ("common", 1, "own", pytest.approx(4.8)),
+        ("common", 10, "random", pytest.approx(5)),
+        ("common", 10, "own", pytest.approx(4)),
     ]
     assert {(row["n_tasks"], row["ci_low"]) for row in over_k} == {(1, None)}  # of one task there is no interval
 

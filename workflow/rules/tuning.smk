@@ -123,7 +123,7 @@ if BUDGET_PERCENTS:
         log:
             "<results>/logs/neuron_tuning/{task}-budgets-seed{seed}.log",
         params:
-            spec=lambda w: tuning_spec(w.seed),
+            spec=lambda w: tuning_spec(w.seed, TUNING.rates.common),
             files=files(checkpoints=f"{CHECKPOINTS}/{{task}}-budgets-seed{{seed}}"),
 
 

@@ -766,7 +766,7 @@ class RateSearch(Settings):
 
     grid: Annotated[list[Positive], AfterValidator(_several), Different] = [3e-5, 3e-4, 3e-3]
     """Learning rates (peaks) that are tried"""
-    extensions: CountOrNone = 2
+    extensions: CountOrNone = 3
     """Where the best lies at an end of the grid, so many more are tried beyond, each by the ratio of its neighbours"""
 
 
@@ -783,7 +783,10 @@ class Rates(RateSearch):
 
 
 class Budgets(Settings):
-    """Own, contrastive and random neurons trained at other k, at the rates chosen at selection.k; losses alone."""
+    """Own, contrastive and random neurons trained at other k, at the rates chosen at selection.k and the common one.
+
+    Their losses alone are kept.
+    """
 
     tasks: Literal["all"] | Annotated[list[TaskKey], Field(min_length=1), Different] = "all"
     """all, or a list of tasks"""

@@ -1,4 +1,4 @@
-"""The validation loss of each kind of set against the steps, at both learning rates, and against k."""
+"""The validation loss of each kind of set against the steps, and against k, at both learning rates."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -31,25 +31,31 @@ def _lines(axes: Axes, rows: pd.DataFrame, along: str) -> None:
         axes.yaxis.set_minor_locator(NullLocator())
 
 
+def _sizes(axes: Axes, sizes: list[float]) -> None:
+    """The axis of k."""
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [f"{k:g}" for k in sizes])
+    axes.minorticks_off()
+    axes.set_xlabel("k, percent of all neurons")
+
+
 def draw(table: pd.DataFrame) -> Figure:
-    """The figure of the tuning budget table; without other k it has no panel for them."""
-    steps, over_k = table[table["curve"] == "steps"], table[table["curve"] == "k"]
-    rates = [rate for rate in RATES if rate in set(steps["rate"])]
-    number = len(rates) + (not over_k.empty)
-    figure, panels = plt.subplots(1, number, figsize=(3.6 * number, 3.6), squeeze=False, layout="constrained")
-    for axes, rate in zip(panels[0], rates, strict=False):
-        _lines(axes, steps[steps["rate"] == rate], "steps")
-        axes.set_title(f"{RATES[rate]}, k = {steps['k'].iloc[0]:g} %", fontsize=9)
-        axes.set_xlabel("steps of the training")
-    if not over_k.empty:
-        axes = panels[0][-1]
-        _lines(axes, over_k, "k")
-        sizes = sorted(over_k["k"].unique())
-        axes.set_xscale("log")
-        axes.set_xticks(sizes, [f"{k:g}" for k in sizes])
-        axes.minorticks_off()
-        axes.set_title(f"{RATES['tuned']}, {over_k['n_tasks'].iloc[0]} tasks", fontsize=9)
-        axes.set_xlabel("k, percent of all neurons")
+    """The figure of the tuning budget table; without other k it has no panels for them."""
+    curves = [
+        (curve, rate, rows)
+        for curve in ("steps", "k")
+        for rate in RATES
+        if len(rows := table[(table["curve"] == curve) & (table["rate"] == rate)])
+    ]
+    figure, panels = plt.subplots(1, len(curves), figsize=(3.4 * len(curves), 3.6), squeeze=False, layout="constrained")
+    for axes, (curve, rate, rows) in zip(panels[0], curves, strict=True):
+        _lines(axes, rows, curve)
+        if curve == "steps":
+            axes.set_title(f"{RATES[rate]}, k = {rows['k'].iloc[0]:g} %", fontsize=9)
+            axes.set_xlabel("steps of the training")
+        else:
+            _sizes(axes, sorted(rows["k"].unique()))
+            axes.set_title(f"{RATES[rate]}, {rows['n_tasks'].iloc[0]} tasks", fontsize=9)
     panels[0][0].set_ylabel("validation loss, nats a token")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     return figure

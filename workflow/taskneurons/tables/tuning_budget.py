@@ -73,9 +73,6 @@ def rows(settings: TableSettings, *, curves: list[Path]) -> list[dict[str, Any]]
     at_k = losses["k"] == settings["selection.k"]
     others = losses[~at_k]
     over_k = losses[
-        losses["task"].isin(others["task"])
-        & losses["kind"].isin(others["kind"])
-        & (losses["rate"] == "tuned")
-        & (losses["trained_pct"] == 100)
+        losses["task"].isin(others["task"]) & losses["kind"].isin(others["kind"]) & (losses["trained_pct"] == 100)
     ]
     return budgets("steps", losses[at_k], settings) + budgets("k", over_k, settings)
