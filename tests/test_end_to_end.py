@@ -124,6 +124,7 @@ def deactivation_of_the_base_model(results: Path, out: str) -> tuple[dict, dict]
         "model": str(results / "models" / "base"),
         "data": str(results / "data" / "cafe_facts" / "test.parquet"),
         "masks": masks,
+        "means": [],
         "predictions": out,
     }
     return spec, files

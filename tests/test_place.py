@@ -23,7 +23,9 @@ def embedded(*tasks: str) -> dict:
     """The embedded config with some of its tasks alone."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["tasks"] = {key: config["tasks"][key] for key in tasks}
-    config["neuron_tuning"]["proportions"]["tasks"] = "all"
+    for section in ("rates", "budgets", "proportions"):
+        config["neuron_tuning"][section]["tasks"] = "all"
+    config["set_faithfulness"]["tasks"] = "all"
     config["overlap"]["groups"] = {"G": {"train": [tasks[0]], "test": [tasks[-1]]}}
     return config
 

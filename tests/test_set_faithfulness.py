@@ -324,7 +324,7 @@ def test_findings(tmp_path):
         in text
     )
     assert "10 % 0.5 (0.62, 10), 50 % 2.5 (0.5, 10)." in text
-    assert "zero ablation, mean over 2 tasks: global 0.65 [0.65, 0.65] and 0.56 [" in text
+    assert "zero ablation, mean over 2 tasks: global 0.65 (0.65 to 0.65) and 0.56 (" in text
 
 
 # ---- the step as a whole ----
