@@ -1,12 +1,12 @@
 rule selection:
-    """A task's neurons: the top k % by score, of all layers together or of each."""
+    """Every task's neurons: the top k % by score, of all layers together or of each."""
     input:
-        scores=["<results>/scores/{scored}/{task}.parquet"],
+        scores=expand("<results>/scores/{{scored}}/{task}.parquet", task=TASKS),
         activations=[],
     output:
-        masks=["<results>/masks/{scored}/{task}/{rule}{k}.parquet"],
+        masks=expand("<results>/masks/{{scored}}/{task}/{{rule}}{{k}}.parquet", task=TASKS),
     log:
-        "<results>/logs/selection/{scored}-{task}-{rule}{k}.log",
+        "<results>/logs/selection/{scored}-{rule}{k}.log",
     wildcard_constraints:
         rule="|".join(OWN_RULES),
     conda:
@@ -17,8 +17,8 @@ rule selection:
             module_of("selection.rules", w.rule),
             rule=w.rule,
             k=float(w.k),
-            tasks=[w.task],
-            families={w.task: "its own"},  # it is compared with no other
+            tasks=TASKS,
+            families=dict.fromkeys(TASKS, "any"),  # it is compared with no other
             scope=w.rule,
             core_share=100.0,
         ),
