@@ -131,7 +131,6 @@ def settings_of(rule, **changes):
     given = {
         "rule": rule,
         "k": 30,
-        "tasks": ["a", "c"],
         "families": dict(zip("abcd", FAMILIES, strict=True)),
     }
     return SelectionSettings(**{**given, "scope": "global", "core_share": 100, **changes})
@@ -149,7 +148,7 @@ def value_files(folder, kind, column, values=VALUES, tasks="abcd"):
 
 def masks_of(settings, folder):
     """The files that the step writes, task by task."""
-    return [folder / task / f"{settings.rule}{settings.k:g}.parquet" for task in settings.tasks]
+    return [folder / task / f"{settings.rule}{settings.k:g}.parquet" for task in settings.families]
 
 
 @pytest.mark.parametrize("rule", ["global", "exclusive"])
@@ -159,7 +158,7 @@ def test_the_step_writes_a_mask_a_task(tmp_path, rule):
     scores = value_files(tmp_path, "scores", "score")
     masks = masks_of(settings, tmp_path)
     main(settings, scores=scores[::-1], activations=[], masks=masks[::-1])
-    for task, path in zip(settings.tasks, masks, strict=True):
+    for task, path in zip(settings.families, masks, strict=True):
         neurons, mask = read_mask(path)
         assert neurons == select(rule, 40, own="abcd".index(task))
         assert (mask["set"], mask["rule"], mask["k"], mask["model"]) == (task, rule, 40, "m")
@@ -169,12 +168,12 @@ def test_the_step_writes_a_mask_a_task(tmp_path, rule):
 
 def test_the_step_takes_a_rules_own_values(tmp_path):
     """A rule that looks at activations takes them from their files, and the scores for nothing but the model."""
-    settings = settings_of("weight-activation", tasks=["a"])
+    settings = settings_of("weight-activation")
     scores = value_files(tmp_path, "scores", "score", VALUES[:, ::-1])
     activations = value_files(tmp_path, "activations", "weight-activation")
-    (mask,) = masks_of(settings, tmp_path)
-    main(settings, scores=scores, activations=activations, masks=[mask])
-    assert np.flatnonzero(read_mask(mask)[0].selected).tolist() == [2]
+    masks = masks_of(settings, tmp_path)
+    main(settings, scores=scores, activations=activations, masks=masks)
+    assert np.flatnonzero(read_mask(masks[0])[0].selected).tolist() == [2]
 
 
 def test_values_that_do_not_fit_together_are_told(tmp_path):

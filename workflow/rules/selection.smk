@@ -17,7 +17,6 @@ rule selection:
             module_of("selection.rules", w.rule),
             rule=w.rule,
             k=float(w.k),
-            tasks=TASKS,
             families=dict.fromkeys(TASKS, "any"),  # it is compared with no other
             scope=w.rule,
             core_share=100.0,
@@ -53,7 +52,6 @@ for comparing in COMPARING:
                 module_of("selection.rules", comparing),
                 rule=comparing,
                 k=float(w.k),
-                tasks=TASKS,
                 families={key: task.shown["family"] for key, task in RUN.tasks.items()},
                 scope=CONFIG.selection.scope,
                 core_share=CONFIG.selection.core_share,

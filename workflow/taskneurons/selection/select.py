@@ -1,4 +1,4 @@
-"""Select neurons by one rule: of one task, or of all tasks whose values the rule compares (section 1 of the paper)."""
+"""Select every task's neurons by one rule (section 1 of the paper)."""
 
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,11 @@ class SelectionSettings(StepSettings):
     Attributes:
         rule: a file of `rules/`.
         k: in percent.
-        tasks: the tasks of the masks.
-        families: task → family of the tasks whose values are given.
+        families: task → family.
     """
 
     rule: str
     k: float
-    tasks: list[str]
     families: dict[str, str]
     scope: str
     core_share: float
@@ -75,12 +73,12 @@ def main(settings: SelectionSettings, *, scores: list[Path], activations: list[P
     values, provenance = compared_values(settings, scores, activations)
     select = named("selection.rules", settings.rule).select
     tasks, families = list(settings.families), list(settings.families.values())
-    wanted = {(task, f"{settings.rule}{percent_text(settings.k)}"): task for task in settings.tasks}
+    wanted = {(task, f"{settings.rule}{percent_text(settings.k)}"): task for task in tasks}
     files = {(path.parent.name, path.stem): path for path in masks}
     if set(wanted) != set(files):
         raise UserError(f"the masks {sorted(files)} are not those of the tasks, {sorted(wanted)}")
-    for name_of_file, task in wanted.items():
-        own, widths = tasks.index(task), tuple(provenance["widths"])
+    widths = tuple(provenance["widths"])
+    for own, (name_of_file, task) in enumerate(wanted.items()):
         compared = Comparison(values, own, families, widths, settings.scope, settings.core_share)
         name = {"set": task, "task": task, "rule": settings.rule, "k": settings.k}
         write_mask(
