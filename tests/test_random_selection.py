@@ -15,12 +15,9 @@ def test_drawn_as_many_as_the_mask_has(tmp_path, scope):
     selected = np.arange(100) < 17  # all in the first layer
     made = {"set": "task", "rule": "global", "k": 17, "model": "model"}
     write_mask(tmp_path / "like.parquet", NeuronSet(selected, WIDTHS), [None, None], np.zeros(100), made)
-    found = []
-    for draw in (0, 1):
-        settings = RandomSettings(seed=0, draw=draw, random_scope=scope)
-        out = tmp_path / f"{draw}.parquet"
-        main(settings, like=tmp_path / "like.parquet", mask=out)
-        found.append(read_mask(out))
+    masks = [tmp_path / f"{draw}.parquet" for draw in (0, 1)]
+    main(RandomSettings(seed=0, draws=[0, 1], random_scope=scope), like=tmp_path / "like.parquet", masks=masks)
+    found = [read_mask(path) for path in masks]
     assert [len(neurons) for neurons, _ in found] == [17, 17]
     assert [(mask["set"], mask["draw"], mask["k"], mask["model"]) for _, mask in found] == [
         ("random-0", 0, 17, "model"),

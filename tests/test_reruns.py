@@ -83,7 +83,7 @@ FROM_OWN_SETS = {"table_universal_neurons", *MASK_TABLES, *FROM_MASK_TABLES, *EV
 SELECTED = {"selection", "random_selection", *FROM_OWN_SETS}
 FROM_SCORES = {"table_overlap_rate", *SELECTED, *COMPARED, *STABILITY}
 SCORED = {"attribution", *FROM_SCORES, *SET_EFFECTS}
-BASE_SELECTED = {"selection", "random_selection", *BASE_COMPARED}
+BASE_SELECTED = {"selection", "matched_selection", *BASE_COMPARED}
 BASE_SCORED = {"plain_attribution", *BASE_SELECTED}
 # The scores by the other reference, for specificity alone.
 OTHERWISE_SCORED = {"plain_attribution", "selection", *COMPARING, *OWN_DAMAGE, *SET_EFFECTS}
@@ -221,7 +221,7 @@ MATRIX = {
     "selection.random_scope": (
         "embedded",
         "per-layer",
-        {"random_selection", *EVALUATED, *SPECIFICITY},  # those that are trained are always matched in each layer
+        {"matched_selection", *EVALUATED, *SPECIFICITY},  # those that are trained are always matched in each layer
     ),
     "selection.core_share": (
         "embedded",
@@ -244,7 +244,12 @@ MATRIX = {
     "faithfulness.layers": ("embedded", 2, FAITHFULNESS),
     "faithfulness.steps": ("embedded", 9, FAITHFULNESS),
     "faithfulness.top": ("embedded", 9, FAITHFULNESS_TABLE),
-    "neuron_tuning.random_draws": ("embedded", 2, {"random_selection", *TUNED_AND_SHARED, "budget_tuning"}),
+    "neuron_tuning.random_draws": (
+        "embedded",
+        2,
+        # One job makes all draws, so that the rate is searched anew with the first.
+        {"matched_selection", "rate_search", "table_learning_rates", *TUNED_AND_SHARED, "budget_tuning"},
+    ),
     "set_faithfulness.tasks": ("embedded", ["cafe_facts"], SET_TABLES),
     "set_faithfulness.examples": ("embedded", 9, SET_EFFECTS),
     "set_faithfulness.shares": ("embedded", [2], SET_EFFECTS),
@@ -256,11 +261,11 @@ MATRIX = {
     "neuron_tuning.rates.tasks": ("embedded", ["cafe_facts"], TUNING),
     "neuron_tuning.rates.common": ("embedded", 0.5, {*TUNED_AND_SHARED, *BUDGETED}),
     "neuron_tuning.curve": ("embedded", 3, TUNING - {"rate_search", "table_learning_rates"}),
-    "neuron_tuning.budgets.tasks": ("embedded", ["cafe_facts"], {"random_selection", *BUDGETED}),
+    "neuron_tuning.budgets.tasks": ("embedded", ["cafe_facts"], {"matched_selection", *BUDGETED}),
     "neuron_tuning.budgets.percents": (
         "embedded",
         [1, 10],
-        {"selection", "random_selection", "select_contrastive", *BUDGETED},
+        {"selection", "matched_selection", "select_contrastive", *BUDGETED},
     ),
     "neuron_tuning.proportions.tasks": ("embedded", ["film_reviews"], PROPORTION_TABLE),
     "neuron_tuning.proportions.percents": ("embedded", [10, 100], {"selection", *PROPORTIONED}),

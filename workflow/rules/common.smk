@@ -91,11 +91,9 @@ CHECKPOINTS = f"results/{CONFIG.run}/checkpoints"
 
 wildcard_constraints:
     task="|".join(TASKS),
-    owner="|".join([*TASKS, "random"]),
     model=r"base|multitask-seed\d+",
     scored=r"(base|multitask-seed\d+)(-from-mean)?",
     seed=r"\d+",
-    draw=r"\d+",
     k=r"[0-9.]+",
 
 

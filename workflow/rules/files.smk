@@ -15,6 +15,13 @@ SPECIFIC_PERCENTS = {one: CONFIG.specificity.percents for one in [*SPECIFIC_RULE
 DAMAGE_RULES = [one for one in CONFIG.damage.rules if one in OWN_RULES or one in COMPARING]
 
 DRAWS = range(CONFIG.selection.random_draws)
+# Of those that are matched with a task's in each layer: neuron tuning trains some, and others are switched off if asked for.
+MATCHED_DRAWS = range(
+    max(
+        TUNING.random_draws if TUNING else 0,
+        len(DRAWS) if CONFIG.selection.random_scope == "per-layer" else 0,
+    )
+)
 K = percent_text(CONFIG.selection.k)
 
 

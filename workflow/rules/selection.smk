@@ -62,23 +62,30 @@ for comparing in COMPARING:
 
 
 rule random_selection:
-    """As many random neurons as a task has, matched in each layer; in `random` those that serve all tasks, which have the
-    same number in all layers together."""
+    """Draws of as many random neurons as every task has in all layers together."""
     input:
-        like=lambda w: own_mask(w.scored, TASKS[0] if w.owner == "random" else w.owner, float(w.k)),
+        like=lambda w: own_mask(w.scored, TASKS[0], float(w.k)),
     output:
-        mask="<results>/masks/{scored}/{owner}/random{k}-draw{draw}.parquet",
+        masks=expand("<results>/masks/{{scored}}/random/random{{k}}-draw{draw}.parquet", draw=DRAWS),
     log:
-        "<results>/logs/selection/{scored}-{owner}-random{k}-draw{draw}.log",
+        "<results>/logs/selection/{scored}-random{k}.log",
     conda:
         ENVIRONMENT
     params:
-        spec=lambda w: spec(
-            "selection.random_sets",
-            draw=int(w.draw),
-            random_scope="global" if w.owner == "random" else "per-layer",
-            seed=CONFIG.seed,
-        ),
+        spec=spec("selection.random_sets", draws=list(DRAWS), random_scope="global", seed=CONFIG.seed),
         files=files(),
     shell:
         STEP
+
+
+use rule random_selection as matched_selection with:
+    # Draws of as many random neurons as a task has in each layer.
+    input:
+        like=lambda w: own_mask(w.scored, w.task, float(w.k)),
+    output:
+        masks=expand("<results>/masks/{{scored}}/{{task}}/random{{k}}-draw{draw}.parquet", draw=MATCHED_DRAWS),
+    log:
+        "<results>/logs/selection/{scored}-{task}-random{k}.log",
+    params:
+        spec=spec("selection.random_sets", draws=list(MATCHED_DRAWS), random_scope="per-layer", seed=CONFIG.seed),
+        files=files(),

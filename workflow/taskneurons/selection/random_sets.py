@@ -15,19 +15,20 @@ from taskneurons.neurons.neuron_set import random_in_layers, random_set
 class RandomSettings(StepSettings):
     """What a random set depends on."""
 
-    draw: int
+    draws: list[int]
     random_scope: str
     seed: int
 
 
-def main(settings: RandomSettings, *, like: Path, mask: Path) -> None:
-    """Write a random set with as many neurons as the mask `like`."""
+def main(settings: RandomSettings, *, like: Path, masks: list[Path]) -> None:
+    """Write random sets with as many neurons as the mask `like`, one a draw."""
     example, provenance = read_mask(like)
-    seed = [settings.seed, settings.draw]
-    if settings.random_scope == "per-layer":
-        neurons = random_in_layers(example.counts(), example.widths, seed)
-    else:
-        neurons = random_set(len(example), example.widths, seed)
-    name = {"set": f"random-{settings.draw}", "rule": "random", "k": provenance["k"], "draw": settings.draw}
-    made = {"spec": settings.spec(), **name, **of_model(provenance), "reference": None}  # no scores chose them
-    write_mask(mask, neurons, provenance["experts"], None, made)
+    for draw, mask in zip(settings.draws, masks, strict=True):
+        seed = [settings.seed, draw]
+        if settings.random_scope == "per-layer":
+            neurons = random_in_layers(example.counts(), example.widths, seed)
+        else:
+            neurons = random_set(len(example), example.widths, seed)
+        name = {"set": f"random-{draw}", "rule": "random", "k": provenance["k"], "draw": draw}
+        made = {"spec": settings.spec(), **name, **of_model(provenance), "reference": None}  # no scores chose them
+        write_mask(mask, neurons, provenance["experts"], None, made)
