@@ -142,9 +142,10 @@ def test_another_model_is_refused(results, project):
 def test_a_step_finds_the_library_without_pythonpath(results, project, tmp_path):
     """As in a conda environment, for which Snakemake takes PYTHONPATH away, and from any folder."""
     spec = read_provenance(results / "masks" / "base" / "cafe_facts" / "global10.parquet", "mask")["spec"]
-    scores = str(results / "scores" / "base" / "cafe_facts.parquet")
+    scores = [str(results / "scores" / "base" / f"{task}.parquet") for task in TASKS]
+    masks = [str(tmp_path / task / "global10.parquet") for task in TASKS]
     out = tmp_path / "cafe_facts" / "global10.parquet"
-    files = {"scores": [scores], "activations": [], "masks": [str(out)]}
+    files = {"scores": scores, "activations": [], "masks": masks}
     command = [sys.executable, "-P", str(project / "workflow" / "run_step.py"), json.dumps(spec), json.dumps(files)]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"TASKNEURONS_WARM": "off"}
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
