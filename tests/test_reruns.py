@@ -206,7 +206,7 @@ MATRIX = {
             "merge_plain_attribution",
             *FROM_SCORES,
             *SET_EFFECTS,
-            *BASE_COMPARED,
+            *BASE_SELECTED,
         },
     ),
     # One job writes scores, replicates and subsets: what follows from the scores runs too, though they stay the same.
@@ -215,8 +215,8 @@ MATRIX = {
     "stability.repeats": ("embedded", 2, SCORED),
     "stability.enough": ("embedded", 50, {"report"}),
     # The proportion at the former k is trained again: its delta now belongs to the proportions.
-    "selection.k": ("embedded", 20, {*SELECTED, "select_universal", *STABILITY, *BASE_COMPARED} - {"damage"}),
-    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *SET_EFFECTS, *BASE_COMPARED}),
+    "selection.k": ("embedded", 20, {*SELECTED, "select_universal", *STABILITY, *BASE_SELECTED} - {"damage"}),
+    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *SET_EFFECTS, *BASE_SELECTED}),
     "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *SPECIFICITY}),
     "selection.random_scope": (
         "embedded",
