@@ -189,7 +189,7 @@ MATRIX = {
     "training.validation": ("embedded", 2, TRAINED),  # the examples are there, for neuron tuning
     "training.patience": ("watched", 2, TRAINED),
     # Then the base model's scores have replicates and subsets too.
-    "attribution.model": ("embedded", "base", {"activations", *SCORED, *MEANS, *BASE_COMPARED}),
+    "attribution.model": ("embedded", "base", {"activations", "matched_selection", *SCORED, *MEANS, *BASE_COMPARED}),
     # What had replicates does without them, and the other way round; the base model's are scored from its means.
     "attribution.reference": ("embedded", "mean", {"mean_outputs", *SCORED, *BASE_SCORED}),
     "ablation": ("embedded", "mean", {"mean_outputs", *EVALUATED, *DAMAGED, *FAITHFULNESS}),
@@ -257,10 +257,10 @@ MATRIX = {
     "neuron_tuning.cross_training": ("embedded", True, TUNED_AND_SHARED),
     "neuron_tuning.examples": ("embedded", 99, TUNING),
     "neuron_tuning.rates.grid": ("embedded", [0.1, 0.2], TUNING),
-    "neuron_tuning.rates.extensions": ("embedded", 3, TUNING),
+    "neuron_tuning.rates.extensions": ("embedded", 5, TUNING),
     "neuron_tuning.rates.tasks": ("embedded", ["cafe_facts"], TUNING),
     "neuron_tuning.rates.common": ("embedded", 0.5, {*TUNED_AND_SHARED, *BUDGETED}),
-    "neuron_tuning.curve": ("embedded", 3, TUNING - {"rate_search", "table_learning_rates"}),
+    "neuron_tuning.curve": ("embedded", 5, TUNING - {"rate_search", "table_learning_rates"}),
     "neuron_tuning.budgets.tasks": ("embedded", ["cafe_facts"], {"matched_selection", *BUDGETED}),
     "neuron_tuning.budgets.percents": (
         "embedded",
@@ -552,7 +552,13 @@ EDITS = {
         *SET_EFFECTS,
     },
     ("selection/rules/exclusive.py", "row != compared.own", "row > compared.own"): set(),  # no set is by this rule
-    ("selection/rules/global.py", '"global")', '"per-layer")'): {*SELECTED, *OWN_DAMAGE, *SET_EFFECTS, *TUNING}
+    ("selection/rules/global.py", '"global")', '"per-layer")'): {
+        *SELECTED,
+        *OWN_DAMAGE,
+        *SET_EFFECTS,
+        "matched_selection",
+        *TUNING,
+    }
     - {"damage"},
     # Comments, docstrings and layout change nothing; nor does what is only said, nor the runner and the like.
     ("deactivation/damage.py", "    tried = read_sets", "    # a comment\n\n    tried = read_sets"): set(),
