@@ -52,6 +52,16 @@ def test_by_hand():
     assert chosen("inverse-cluster", 30) == [2, 3, 4]
 
 
+def test_a_neuron_that_no_task_values_stands_out_for_none():
+    """Dead neurons come last, those that the task alone values first."""
+    values = np.array([[5, 4, 3, 2, 0, 0, 1, 1, 1, 1], [5, 1, 1, 1, 0, 0, 1, 1, 1, 1], [5, 4, 0, 1, 0, 0, 1, 1, 1, 1]])
+    of_three = {"values": values.astype(float), "families": ["x", "y", "z"]}
+    assert chosen("contrastive", 20, **of_three) == [2, 3]
+    assert not {4, 5} & set(chosen("contrastive", 80, **of_three))
+    values[1:, 2] = 0
+    assert chosen("contrastive", 10, **of_three | {"values": values.astype(float)}) == [2]
+
+
 def test_the_core_can_be_of_fewer_tasks():
     assert chosen("shared-core", 30, core_share=50) == [0, 1, 2]
     assert chosen("shared-core", 30, core_share=25) == [0, 1, 2, 6, 7]

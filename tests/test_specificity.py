@@ -146,10 +146,15 @@ def own_damage_file(path: Path, rises: dict[tuple[str, str, str], list[float]], 
 
 def equal_masks(tmp_path, rises):
     settings = equal_damage.EqualDamageSettings(
-        task="one", rules=["global", "contrastive"], families=TASKS, scope="global"
+        task="one", rules=["global", "contrastive"], families=TASKS, scope="global", seed=0
     )
     files = score_files(tmp_path, "m")
-    names = [f"{rule}-equal-{ablation}" for rule in ("global", "contrastive") for ablation in ("zero", "mean")]
+    names = [
+        f"{random}{rule}-equal-{ablation}"
+        for random in ("", "random-like-")
+        for rule in ("global", "contrastive")
+        for ablation in ("zero", "mean")
+    ]
     made = {keyword: [tmp_path / keyword / f"{name}.parquet" for name in names] for keyword in ("masks", "from_mean")}
     source = own_damage_file(tmp_path / "own.parquet", rises)
     equal_damage.main(settings, own_damage=source, **files, masks=made["masks"], masks_from_mean=made["from_mean"])
@@ -169,13 +174,16 @@ def test_sets_of_equal_own_damage(tmp_path):
     rises = {key: [1.0, 5.0] for key in WAYS} | {("contrastive", "mean", "mean"): [1.0, 3.0]}
     rises |= {("global", "zero", "zero"): [6.0, 7.0]}
     found, files = equal_masks(tmp_path, rises)
-    assert len(found) == 8
+    assert len(found) == 16
     expected = dict.fromkeys(WAYS, 10**0.5) | {("contrastive", "mean", "mean"): 10, ("global", "zero", "zero"): 0.5}
     for (rule, reference, ablation), k in expected.items():
         neurons, made = found[reference, f"{rule}-equal-{ablation}"]
         assert (made["rule"], made["reference"], made["ablation"], made["set"]) == (rule, reference, ablation, "one")
-        assert (made["matching"], made["unreached"]) == ("own damage", False)
-        assert (made["k"], made["target"]) == pytest.approx((k, 3.0))
+        assert made["matching"] == "own damage" and "k" not in made
+        assert (made["matched_k"], made["target"]) == pytest.approx((k, 3.0))
+        drawn, made_of_drawn = found[reference, f"random-like-{rule}-equal-{ablation}"]
+        assert (len(drawn), made_of_drawn["rule"]) == (len(neurons), f"random-like-{rule}")
+        assert drawn != neurons
         values = scores_of(files, "scores" if reference == "zero" else "scores_from_mean")
         if rule == "global":
             assert neurons == top_share(values[0], k, WIDTHS)
@@ -188,7 +196,7 @@ def test_where_some_set_does_no_harm_no_k_is_equal(tmp_path):
     rises = {key: [1.0, 5.0] for key in WAYS} | {("global", "zero", "mean"): [2.0, -0.1]}
     found, _ = equal_masks(tmp_path, rises)
     for neurons, made in found.values():
-        assert (len(neurons), made["k"], made["unreached"]) == (0, 0, True)
+        assert (len(neurons), made["matched_k"]) == (0, 0)
         assert made["target"] == pytest.approx(-0.1)
 
 
@@ -322,6 +330,8 @@ def damage_files(folder: Path, unreached=(), scale=None, tasks=TASKS) -> list[Pa
             sets.append(("contrastive", k, "mean", "own damage", own, 0, "mean", round(10 * k), rise))
         sets += [("random", 10.0, "none", "k", f"random-{n}", n, "zero", 10, 0.2 + 0.2 * n) for n in (0, 1)]
         sets.append(("universal", 10.0, "zero", "k", "one", 0, "zero", 3, N_TEST[tested] / 4))
+        k = 0.0 if tested in unreached else OWN_K[tested]
+        sets.append(("random-like-contrastive", k, "mean", "own damage", "random-0", 0, "mean", round(10 * k), 0.1))
         frame = pd.DataFrame(sets, columns=columns)
         rows = []
         factors = (scale or {}).get(tested, np.ones(N_TEST[tested]))
@@ -365,7 +375,7 @@ def test_the_table_by_hand(tmp_path):
     apart = np.array([[False, False, True], [False, False, True], [True, True, False]])
     assert own["contrast"] == pytest.approx(contrast(matrix, apart))
     assert own["p"] == permutation_p(matrix, apart)
-    assert np.isnan(own["own_less_random"])
+    assert own["own_less_random"] == pytest.approx(own["own"] - 0.1)
     paper = rows.loc["global"]
     assert paper["own"] == pytest.approx(2 * own["own"])
     assert paper["own_less_random"] == pytest.approx(paper["own"] - 0.3)  # mean over draws
@@ -441,16 +451,19 @@ def test_findings_follow_from_the_tables(tmp_path):
     assert "under the paper's control (the top 10 % by score, set to zero) own sets cost 5.07 (5.07 to 5.07)" in proof
     assert "own less random 4.77 (4.77 to 4.77)" in proof
     assert "more harmful than random ones and not shown to be specific" in proof  # three tasks: p is at least 1/6
-    assert "under the fair one (contrastive sets by scores from the mean, set to the mean, at equal own" in proof
+    assert (
+        "under the fair one, fixed in advance (contrastive sets by scores from the mean, set to the mean, at equal own"
+        in proof
+    )
     assert hubs.startswith("3 neurons (3.0 % of all) are in more than half of all tasks' top k")
     assert "layers 2 (30 % of it), 0 (5 % of it)" in hubs
     assert "all tasks' loss rises by 1.50 (1.50 to 1.50) set to zero (nats a token)" in hubs
     specific = table.assign(p=0.01, contrast_ci_low=0.5)
-    assert findings({"specificity": specific}, 80)[0].count(": specific") == 1  # the headline has no random rival
-    assert "harmful than random ones and specific" in findings({"specificity": specific}, 80)[0]
+    assert findings({"specificity": specific}, 80)[0].count("more harmful than random ones and specific") == 2
     worse = table.assign(contrast_ci_low=-2.0, contrast_ci_high=-0.1, own_less_random_ci_low=-0.1)
     told = findings({"specificity": worse}, 80)[0]
-    assert "not shown to be more harmful than random ones and less harmful to their own task than to others" in told
+    assert "not shown to be more harmful than random ones and not shown to be specific" in told
+    assert "(1 of 9 damages below the floor)" in told
     assert findings({"universal_neurons": universal.iloc[:0]}, 80) == [
         "No neuron is in more than half of all tasks' top k."
     ]

@@ -1,6 +1,7 @@
 """Tables from prediction files whose numbers are known by hand."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -337,14 +338,16 @@ def test_tuning_budget(curves):
     assert {(row["n_tasks"], row["ci_low"]) for row in over_k} == {(1, None)}  # of one task there is no interval
 
 
-def test_findings_about_the_budgets(curves):
+def test_findings_about_the_budgets(curves, monkeypatch):
+    (text,) = findings({"tuning_budget": pd.DataFrame(rows_of("tuning_budget", {"curves": curves}))}, 80)
+    assert "Of too few tasks for a verdict: 15 steps at the tuned rate +1.500" in text and "more at these" not in text
+    monkeypatch.setattr("taskneurons.report.findings.ENOUGH_TASKS", 2)
     (text,) = findings({"tuning_budget": pd.DataFrame(rows_of("tuning_budget", {"curves": curves}))}, 80)
     assert "k = 10 % unless another is named (at the rates chosen for it)." in text
     assert (
         "Own neurons have learnt more at these budgets: 15 steps at the tuned rate +1.500 [+1.000, +2.000], 15 steps "
-        "at the common rate +0.750 [+0.500, +1.000], 30 steps at the common rate +1.500 [+1.000, +2.000]; Random "
-        "neurons have learnt more at these: none; The interval includes zero at these, where both meet: 30 steps at "
-        "the tuned rate -0.250 [-1.000, +0.500]."
+        "at the common rate +0.750 [+0.500, +1.000], 30 steps at the common rate +1.500 [+1.000, +2.000]; The "
+        "interval includes zero at these: 30 steps at the tuned rate -0.250 [-1.000, +0.500]."
     ) in text
 
 
@@ -648,3 +651,12 @@ def test_findings_say_what_the_tables_show(files):
 
 def test_top_share_rounds_as_the_tables_say():
     assert len(top_share(np.arange(46_080.0), 10, (1536,) * 30)) == 4608
+
+
+def test_small_numbers_survive_in_csv(tmp_path, monkeypatch):
+    """A learning rate of 3e-5 is not 0."""
+    one = SimpleNamespace(rows=lambda settings: [{"learning_rate": 3e-5, "value": 12.3456789, "n": 1234567}])
+    monkeypatch.setattr(write, "named", lambda folder, name: one)
+    files = {"parquet": tmp_path / "one.parquet", "csv": tmp_path / "one.csv"}
+    write.main(TableSettings(table="one", tasks={}, config={}), **files)
+    assert files["csv"].read_text() == "learning_rate,value,n\n3e-05,12.3457,1234567\n"

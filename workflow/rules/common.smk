@@ -178,13 +178,12 @@ def attribution_spec(step, scored, resampled, **settings):
 
 
 def task_sets_spec(step, task, **settings):
-    """The spec of a step that makes a task's sets for specificity itself, of the scores of all tasks."""
-    rules = [CONFIG.selection.scope, "contrastive"]
+    """The spec of a step that makes a task's sets itself, of the scores of all tasks."""
     return spec(
         step,
-        *(module_of("selection.rules", rule) for rule in rules),
+        *(module_of("selection.rules", rule) for rule in FAIR_RULES),
         task=task,
-        rules=rules,
+        rules=FAIR_RULES,
         families={key: one.shown["family"] for key, one in RUN.tasks.items()},
         scope=CONFIG.selection.scope,
         **settings,

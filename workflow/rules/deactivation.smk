@@ -88,8 +88,8 @@ rule set_effects:
     input:
         model=f"<results>/models/{ORIGINALS[0]}",
         data="<results>/data/{task}/test.parquet",
-        scores=compared_scores("zero"),
-        scores_from_mean=compared_scores("mean"),
+        scores=scores_by("zero"),
+        scores_from_mean=scores_by("mean"),
         means=means_file(ORIGINALS[0], True),
     output:
         set_effects=f"<results>/set_effects/{ORIGINALS[0]}/{{task}}.parquet",
@@ -99,13 +99,9 @@ rule set_effects:
         ENVIRONMENT
     threads: CONFIG.compute.inference_threads
     params:
-        spec=lambda w: spec(
+        spec=lambda w: task_sets_spec(
             "deactivation.set_effects",
-            *(module_of("selection.rules", rule) for rule in GROWING_RULES),
-            task=w.task,
-            rules=GROWING_RULES,
-            families={key: task.shown["family"] for key, task in RUN.tasks.items()},
-            scope=CONFIG.selection.scope,
+            w.task,
             set_faithfulness=part(CONFIG.set_faithfulness, types.SetSizes),
             passes=part(CONFIG.attribution, types.Passes),
             seed=CONFIG.seed,

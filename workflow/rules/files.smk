@@ -8,7 +8,11 @@ COMPARED_ACTIVATIONS = sorted({named("selection.rules", one).VALUES for one in C
 # What specificity compares, where there are several tasks: a task's own top k and the contrastive sets, chosen by scores
 # of both references, at some k; under the run's own ablation and reference the damage table shows them too.
 REFERENCES = ("zero", "mean")
-SPECIFIC_RULES = [CONFIG.selection.scope, "contrastive"] if COMPARING else []
+FAIR_RULES = [
+    CONFIG.selection.scope,
+    *(["contrastive"] if COMPARING else []),
+]  # without other tasks there is no contrast
+SPECIFIC_RULES = FAIR_RULES if COMPARING else []
 SPECIFIC_PERCENTS = {one: CONFIG.specificity.percents for one in [*SPECIFIC_RULES, *(["random"] if COMPARING else [])]}
 
 # The rules whose sets the damage table compares, besides random sets.
@@ -135,10 +139,10 @@ def scores_by(reference):
     return [f"<results>/scores/{scored_of(ORIGINALS[0], reference)}/{task}.parquet" for task in TASKS]
 
 
-def equal_masks(reference, task):
-    """The masks of a task's sets of equal own damage, by the scores of one reference."""
+def equal_masks(reference, task, random=""):
+    """The masks of a task's sets of equal own damage, by the scores of one reference; or the random ones like them."""
     scored = scored_of(ORIGINALS[0], reference)
-    ways = [f"{rule}-equal-{ablation}" for rule in SPECIFIC_RULES for ablation in REFERENCES]
+    ways = [f"{random}{rule}-equal-{ablation}" for rule in SPECIFIC_RULES for ablation in REFERENCES]
     return [f"<results>/masks/{scored}/{task}/{way}.parquet" for way in ways]
 
 
@@ -155,16 +159,8 @@ def masks_of_specificity(tested):
                 for k in CONFIG.specificity.percents
             ]
             found += equal_masks(reference, task)
+        found += equal_masks(reference, tested, "random-like-")
     return found
-
-
-# The rules of the growing sets of set_faithfulness, besides random ones; without other tasks there is no contrast.
-GROWING_RULES = [CONFIG.selection.scope, *(["contrastive"] if len(TASKS) > 1 else [])]
-
-
-def compared_scores(reference):
-    """The scores of all tasks by a reference that choose neurons of the first original."""
-    return expand("<results>/scores/{scored}/{task}.parquet", scored=scored_of(ORIGINALS[0], reference), task=TASKS)
 
 
 # The scores that choose the neurons which are switched off, and a pattern of the others that there may be.

@@ -34,14 +34,14 @@ rule equal_damage:
         scores=scores_by("zero"),
         scores_from_mean=scores_by("mean"),
     output:
-        masks=equal_masks("zero", "{task}"),
-        masks_from_mean=equal_masks("mean", "{task}"),
+        masks=equal_masks("zero", "{task}") + equal_masks("zero", "{task}", "random-like-"),
+        masks_from_mean=equal_masks("mean", "{task}") + equal_masks("mean", "{task}", "random-like-"),
     log:
         f"<results>/logs/equal_damage/{ORIGINALS[0]}-{{task}}.log",
     conda:
         ENVIRONMENT
     params:
-        spec=lambda w: task_sets_spec("selection.equal_damage", w.task),
+        spec=lambda w: task_sets_spec("selection.equal_damage", w.task, seed=CONFIG.seed),
         files=files(),
     shell:
         STEP

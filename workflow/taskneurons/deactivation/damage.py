@@ -52,7 +52,7 @@ def read_sets(paths: list[Path], ablations: list[Ablation]) -> list[Tried]:
         neurons, made = read_mask(path)
         name = {
             "rule": made["rule"],
-            "k": float(made["k"]),
+            "k": float(made["matched_k"] if "matched_k" in made else made["k"]),
             "reference": made.get("reference") or "none",
             "matching": made.get("matching", "k"),
             "masked_task": made["set"],

@@ -268,6 +268,9 @@ def shown(config: Config) -> list[Table]:
     return [table for table in TABLES if table.name not in without]
 
 
+REPLACED_BY = {"zero": "zero", "mean": "their means, of attention sinks by nothing"}
+
+
 def facts(config: Config) -> dict[str, str]:
     """What a reader of the report needs to know of the settings, each with its value."""
     selection, attribution, sizes, tuning = (
@@ -278,7 +281,9 @@ def facts(config: Config) -> dict[str, str]:
     )
     told = {
         "selected": f"top {percent_text(selection.k)} % ({selection.scope})",
-        "scores": f"of the {attribution.model} model, aggregation {attribution.aggregation}, loss {attribution.loss}",
+        "scores": f"of the {attribution.model} model, aggregation {attribution.aggregation}, loss {attribution.loss}, "
+        f"reference {attribution.reference}",
+        "switched off": f"outputs replaced by {REPLACED_BY[config.ablation]}",
         "examples a task": f"{sizes.train} train, {sizes.attribution} attribution, {sizes.test} test",
         "trainings": str(len(config.training.seeds)),
         "random sets": f"{selection.random_draws} ({selection.random_scope})",

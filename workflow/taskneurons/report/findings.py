@@ -54,7 +54,7 @@ def _tuning_effect(tables: Tables) -> list[str]:
     table = tables["neuron_tuning_effect"]
     means = table[table["n_tasks"] > 1]
     sentences = [
-        f"Primary measure of neuron tuning, fixed before any test result was seen: training a task's own neurons "
+        f"Primary measure of neuron tuning, fixed in advance by the workflow: training a task's own neurons "
         f"brings {_interval(row)} points more than training as many random ones in each layer, each at the rate that "
         f"validation loss chose for it (k = 10 %, one epoch, mean over {row['n_tasks']} tasks, interval over tasks): "
         f"own neurons are {_verdict(row, 'better', 'worse', 'neither shown to be better nor worse')}."
@@ -84,26 +84,31 @@ def _verdict(row: pd.Series, more: str, less: str, open_: str) -> str:
     return more if row["ci_low"] > 0 else less if row["ci_high"] < 0 else open_
 
 
+ENOUGH_TASKS = 4  # resampling fewer says too little for a verdict
+
+
 def _budgets(tables: Tables) -> list[str]:
-    """At which budgets own neurons have learnt more than random ones, by validation loss, and where both meet."""
+    """At which budgets own neurons have learnt more than random ones, by validation loss, and where none is told."""
     table = tables["tuning_budget"]
-    own = table[(table["kind"] == "own") & (table["trained_pct"] > 0) & (table["n_tasks"] > 1)]
+    own = table[(table["kind"] == "own") & (table["trained_pct"] > 0) & table["ci_low"].notna()]
     if own.empty:
         return []
-    found: dict[str, list[str]] = {"more": [], "less": [], "alike": []}
+    found: dict[str, list[str]] = {"more": [], "less": [], "open": [], "few": []}
     for _, row in own.iterrows():
         place = (
             f"{row['steps']:.0f} steps" if row["curve"] == "steps" else f"k = {row['k']:g} %, {row['n_tasks']} tasks,"
         )
         told = f"{place} at the {row['rate']} rate {_interval(row, 'less', digits=3)}"
-        found[_verdict(row, "more", "less", "alike")].append(told)
+        verdict = _verdict(row, "more", "less", "open") if row["n_tasks"] >= ENOUGH_TASKS else "few"
+        found[verdict].append(told)
     k = own.loc[own["curve"] == "steps", "k"].iloc[0]
     words = {
         "more": "Own neurons have learnt more at these budgets",
         "less": "Random neurons have learnt more at these",
-        "alike": "The interval includes zero at these, where both meet",
+        "open": "The interval includes zero at these",
+        "few": "Of too few tasks for a verdict",
     }
-    said = "; ".join(f"{words[verdict]}: {', '.join(budgets) or 'none'}" for verdict, budgets in found.items())
+    said = "; ".join(f"{words[verdict]}: {', '.join(budgets)}" for verdict, budgets in found.items() if budgets)
     return [
         f"Validation loss with random neurons (matched in each layer) less that with own ones, in nats a token, mean "
         f"over tasks with intervals over tasks, k = {k:g} % unless another is named "
@@ -173,6 +178,8 @@ def _with_interval(row: pd.Series, name: str) -> str:
     """A value of a row with its interval; a dash where it has none."""
     if pd.isna(row[name]):
         return "–"
+    if pd.isna(row[f"{name}_ci_low"]):
+        return f"{row[name]:.2f} (no interval)"
     value, low, high = (round(row[f"{name}{end}"], 2) + 0 for end in ("", "_ci_low", "_ci_high"))  # no -0.00
     return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
@@ -180,7 +187,8 @@ def _with_interval(row: pd.Series, name: str) -> str:
 # The rows of the specificity table that were chosen beforehand → how they choose and switch off.
 CONTROLS = {
     "the paper's": "the paper's control (the top 10 % by score, set to zero)",
-    "headline": "the fair one (contrastive sets by scores from the mean, set to the mean, at equal own damage)",
+    "headline": "the fair one, fixed in advance (contrastive sets by scores from the mean, set to the mean, at equal "
+    "own damage)",
 }
 
 
@@ -213,12 +221,10 @@ def _own_sets(row: pd.Series) -> str:
         verdicts.append("there are not sets of two families, to tell whether they are specific")
     else:
         told += f", contrast {_with_interval(row, 'contrast')}, p = {row['p']:.2g}"
+        if row["n_floored"]:
+            told += f" ({row['n_floored']:.0f} of {row['n_tasks'] ** 2} damages below the floor)"
         specific = row["contrast_ci_low"] > 0 and row["p"] < 0.05
-        opposite = row["contrast_ci_high"] < 0
-        if specific:
-            verdicts.append("specific")
-        else:
-            verdicts.append("less harmful to their own task than to others" if opposite else "not shown to be specific")
+        verdicts.append("specific" if specific else "not shown to be specific")
     left_out = f" (tasks left out, as some way does them no harm: {row['n_unreached']})" if row["n_unreached"] else ""
     return f"{told}: {' and '.join(verdicts)}{left_out}"
 

@@ -1,11 +1,12 @@
 """A task's sets of equal own damage: of every rule, reference and ablation the k that costs their own task as much.
 
-The rule of choice, fixed before any test example was looked at: a curve is the mean loss of the task's validation
+The rule of choice, which is fixed beforehand: a curve is the mean loss of the task's validation
 examples with its own set off, less that of the model as it is, against k (`deactivation/own_damage.py`). It begins with
 0 at k = 0; between k of the grid it is linear in log k, below the smallest linear in k. The target is the smallest own
 damage that any of the eight curves (ablation × reference × rule) has at the largest k of the grid, so that all of them
-reach it, and the k of each is the first at which its curve does. Where the target is not positive (some set does no
-harm at all), no k is equal: the masks are empty, with k = 0, and say that the target is unreached.
+reach it, and the k of each is the first at which its curve does. Beside each set as many random neurons are drawn, to
+be switched off in its place on its task. Where the target is not positive (some set does no
+harm at all), no k is equal: the masks are empty, with k = 0.
 """
 
 from pathlib import Path
@@ -16,13 +17,17 @@ import pandas as pd
 from taskneurons.core.artifacts import read_frame
 from taskneurons.core.errors import UserError
 from taskneurons.neurons.mask_file import of_model, write_mask
+from taskneurons.neurons.neuron_set import random_set
 from taskneurons.selection.task_sets import TaskSetsSettings, read_task_sets
 
 WAY = ["rule", "reference", "ablation"]
+RANDOM_LIKE = "random-like-"
 
 
 class EqualDamageSettings(TaskSetsSettings):
-    """What the sets depend on."""
+    """What the sets depend on; `seed` is that of the random ones."""
+
+    seed: int
 
 
 def curves_of(frame: pd.DataFrame) -> pd.DataFrame:
@@ -60,12 +65,13 @@ def main(
     masks: list[Path],
     masks_from_mean: list[Path],
 ) -> None:
-    """Write one mask a rule, reference and ablation.
+    """Write two masks a rule, reference and ablation: the task's set, and a random one of the same size.
 
     Args:
         own_damage: of the task.
         scores, scores_from_mean: of all tasks, by each reference.
-        masks, masks_from_mean: the files to write, by each reference; a file's stem is <rule>-equal-<ablation>.
+        masks, masks_from_mean: the files to write, by each reference; a file's stem is <rule>-equal-<ablation>,
+            with random-like- before it for the random one.
 
     Raises:
         UserError: a task's scores are missing, or the masks are not those of the curves.
@@ -76,20 +82,25 @@ def main(
     percents = curves.columns.to_numpy(dtype=float)
     sets = read_task_sets(settings, scores, scores_from_mean)
     files = {("zero", path.stem): path for path in masks} | {("mean", path.stem): path for path in masks_from_mean}
-    wanted = {(reference, f"{rule}-equal-{ablation}") for rule, reference, ablation in curves.index}
+    wanted = {
+        (reference, f"{random}{rule}-equal-{ablation}")
+        for rule, reference, ablation in curves.index
+        for random in ("", RANDOM_LIKE)
+    }
     if wanted != set(files):
         raise UserError(f"the masks {sorted(files)} are not those of the curves, {sorted(wanted)}")
     for (rule, reference, ablation), damages in curves.iterrows():
         k = first_crossing(percents, damages.to_numpy(), target) if target > 0 else 0.0
-        made = sets.made[reference]
-        write_mask(
-            files[reference, f"{rule}-equal-{ablation}"],
-            sets.at(rule, reference, k),
-            made["experts"],
-            sets.own_scores(reference),
-            {
-                **{"spec": settings.spec(), "set": settings.task, "task": settings.task, "rule": rule, "k": k},
-                **{"matching": "own damage", "ablation": ablation, "target": target, "unreached": target <= 0},
-                **of_model(made),
-            },
+        made, name = sets.made[reference], f"{rule}-equal-{ablation}"
+        neurons = sets.at(rule, reference, k)
+        random = random_set(
+            len(neurons), neurons.widths, [settings.seed, *f"{settings.task}/{reference}/{name}".encode()]
         )
+        common = {
+            **{"spec": settings.spec(), "task": settings.task, "matched_k": k, "matching": "own damage"},
+            **{"ablation": ablation, "target": target, **of_model(made)},
+        }
+        own = {**common, "set": settings.task, "rule": rule}
+        write_mask(files[reference, name], neurons, made["experts"], sets.own_scores(reference), own)
+        drawn = {**common, "set": "random-0", "rule": f"{RANDOM_LIKE}{rule}", "draw": 0}
+        write_mask(files[reference, f"{RANDOM_LIKE}{name}"], random, made["experts"], None, drawn)

@@ -1,4 +1,4 @@
-"""The primary measure of specificity, fixed before any test example was looked at: the contrast of a damage matrix.
+"""The primary measure of specificity, fixed beforehand (docs/architecture.md): the contrast of a damage matrix.
 
 M[i, j] is the log of the mean damage that task i's set does to task j, damages below FLOOR counted as FLOOR. Row means
 (how much a set harms everything) and column means (how easily a task is harmed) are taken out; the contrast is the mean

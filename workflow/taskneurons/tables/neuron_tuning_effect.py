@@ -1,6 +1,6 @@
 """How much more training a task's own neurons brings than training the neurons of a control set.
 
-The primary measure was fixed before any test result was seen: own less random matched in each layer, k = 10 %, one
+The primary measure is fixed beforehand: own less random matched in each layer, k = 10 %, one
 epoch, each kind of set at the learning rate that validation loss chose for it, mean over tasks with tasks resampled.
 All other rows are exploratory.
 """

@@ -6,7 +6,7 @@ of a set's task and the task tested: the same one, two of one family, two of dif
 ones, mean over draws, and the universal neurons) have rows of their own, with the mean over all tasks in "other".
 
 The primary measure is the contrast (`contrast.py`). The headline row and its counterpart, the paper's own comparison,
-were fixed before any test example was looked at; every other row is exploratory.
+are fixed beforehand (docs/architecture.md says since when); every other row is exploratory.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from taskneurons.tables.intervals import percentile_interval
 EQUAL = "equal own damage"
 PAPERS_MATCHING = "k = 10"
 OF_NO_TASK = ("random", "universal")
+RANDOM_LIKE = "random-like-"  # as many random neurons as a set of equal own damage has, off on its own task alone
 COMBINATION = ["ablation", "reference", "rule", "matching"]
 ABLATIONS, REFERENCES = ("zero", "mean"), ("zero", "mean", "none")
 MEASURES = [
@@ -63,7 +64,8 @@ def read_damages(paths: list[Path]) -> pd.DataFrame:
         EQUAL if matching == "own damage" else f"k = {k:g}"
         for matching, k in zip(frame["matching"], frame["k"], strict=True)
     ]
-    frame["masked_task"] = frame["masked_task"].mask(frame["rule"].isin(OF_NO_TASK), "")
+    of_no_task = frame["rule"].isin(OF_NO_TASK) | frame["rule"].str.startswith(RANDOM_LIKE)
+    frame["masked_task"] = frame["masked_task"].mask(of_no_task, "")
     keys = [*COMBINATION, "masked_task", "tested", "id"]
     return frame.groupby(keys)[["damage", "k", "n_neurons"]].mean().reset_index()
 
@@ -131,7 +133,7 @@ def columns_of_sets(tested: Tested, means: np.ndarray, tasks: list[str]) -> dict
 
 def combinations(damages: pd.DataFrame, own_rule: str) -> list[tuple[dict[str, str], pd.DataFrame]]:
     """Every combination's names and rows: matching by matching, sets of no task last."""
-    rules = [own_rule, "contrastive", *OF_NO_TASK]
+    rules = [own_rule, "contrastive", *OF_NO_TASK, f"{RANDOM_LIKE}{own_rule}", f"{RANDOM_LIKE}contrastive"]
 
     def place(key: tuple[str, str, str, str]) -> tuple[float, ...]:
         ablation, reference, rule, matching = key
@@ -180,8 +182,12 @@ def rows(settings: TableSettings, *, specificity: list[Path]) -> list[dict[str, 
     draws = {task: rng.integers(n_test[task], size=(settings["tables.bootstrap"], n_test[task])) for task in families}
     tested = Tested(families, draws, settings["tables.confidence"])
     found = combinations(damages, own_rule)
-    drawn = {(key["ablation"], key["matching"]): part for key, part in found if key["rule"] == "random"}
-    return [
-        row_of(names, part, drawn.get((names["ablation"], names["matching"])), tested, own_rule)
-        for names, part in found
-    ]
+    of_size = {(key["ablation"], key["matching"]): part for key, part in found if key["rule"] == "random"}
+    like = {tuple(key.values()): part for key, part in found}
+
+    def drawn(names: dict[str, str]) -> pd.DataFrame | None:
+        its_own = like.get((names["ablation"], names["reference"], f"{RANDOM_LIKE}{names['rule']}", names["matching"]))
+        return of_size.get((names["ablation"], names["matching"]), its_own)
+
+    shown = [(names, part) for names, part in found if not names["rule"].startswith(RANDOM_LIKE)]
+    return [row_of(names, part, drawn(names), tested, own_rule) for names, part in shown]

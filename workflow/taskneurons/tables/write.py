@@ -11,7 +11,7 @@ from taskneurons.tables.common import TableSettings
 
 
 def main(settings: TableSettings, *, parquet: Path, csv: Path, **inputs: Path | list[Path]) -> None:
-    """Write a table, in CSV with four decimals.
+    """Write a table, in CSV with six significant digits.
 
     Args:
         parquet, csv: the files to write.
@@ -19,7 +19,7 @@ def main(settings: TableSettings, *, parquet: Path, csv: Path, **inputs: Path | 
     """
     frame = pd.DataFrame(named("tables", settings.table).rows(settings, **inputs))
     with replacing(csv) as partial:
-        frame.round(4).to_csv(partial, index=False)
+        frame.to_csv(partial, index=False, float_format="%.6g")
     provenance = {"spec": settings.spec(), "table": settings.table, "twin": bytes_hash(csv)}
     provenance |= {"k": settings.config["selection.k"]} if "selection.k" in settings.config else {}
     write_frame(parquet, frame, "table", provenance)

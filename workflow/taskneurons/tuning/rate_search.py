@@ -1,6 +1,6 @@
 """The learning rate of a kind of set, chosen by validation loss, so that every kind is trained as well as it can be.
 
-The rule of choice, fixed before any test result was seen: the kind's set is trained on every task at every rate of the
+The rule of choice, which is fixed beforehand: the kind's set is trained on every task at every rate of the
 grid; the rate with the lowest loss on validation examples at the end of the training, mean over tasks, is the kind's.
 Where that is the smallest or the largest rate tried, one more is tried beyond it, by the ratio of it and its neighbour,
 up to so many times at either end. A training that diverges counts as an infinite loss. Only train and validation

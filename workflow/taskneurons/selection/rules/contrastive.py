@@ -10,8 +10,12 @@ COMPARES = True  # it looks at the values of all tasks
 
 
 def select(compared: Comparison, k: float) -> NeuronSet:
-    """Of the task's own top 3k %, the k % with the largest ratio of its normalised value to the others' largest."""
+    """Of the task's own top 3k %, the k % with the largest ratio of its normalised value to the others' largest.
+
+    A neuron that no task values stands out for none.
+    """
     values = compared.normalised
     largest = values[compared.others].max(axis=0)
-    ratio = np.divide(values[compared.own], largest, out=np.full(len(largest), np.inf), where=largest > 0)
+    alone = np.where(values[compared.own] > 0, np.inf, 0.0)
+    ratio = np.divide(values[compared.own], largest, out=alone, where=largest > 0)
     return compared.best_candidates(ratio, k)
