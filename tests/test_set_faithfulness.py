@@ -1,5 +1,7 @@
 """What sets of neurons do together: losses against brute force, sums against derivatives, areas worked by hand."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,9 @@ from taskneurons.core.artifacts import read_frame, write_frame
 from taskneurons.core.named import named
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.deactivation import set_effects
-from taskneurons.deactivation.set_effects import JointLosses, SetEffectsSettings, others, predicted_changes
+from taskneurons.deactivation.set_effects import SetEffectsSettings, others, predicted_changes
+from taskneurons.deactivation.switch_off import WithSetsOff
+from taskneurons.deactivation.target_losses import target_losses
 from taskneurons.neurons.blocks import blocks, experts, widths
 from taskneurons.neurons.layout import neuron_index
 from taskneurons.neurons.neuron_set import NeuronSet, random_set
@@ -25,6 +29,12 @@ from test_planted_neurons import examples, planted_model
 
 PASSES = Passes(batch_size=2, batch_tokens=1000)
 ABLATIONS = ["zero", "mean"]
+
+
+def joint_losses(model, pairs, passes, means):
+    """The losses of pairs with sets off, by both ablations."""
+    measure = partial(target_losses, on_cpu(model), pairs, passes, "t")
+    return WithSetsOff(model, {"zero": None, "mean": means}, measure)
 
 
 @pytest.fixture(params=["llama", "bloom", "opt", "mixtral"])
@@ -50,7 +60,7 @@ def test_joint_losses_against_brute_force(some_model, ablation):
     values = by_block(some_model, np.zeros(sum(widths(some_model))) if means is None else means.values)
     neurons = random_set(30, widths(some_model), 3)
     everything = NeuronSet(np.ones_like(neurons.selected), neurons.widths)
-    losses = JointLosses(on_cpu(some_model), PAIRS, PASSES, {"zero": None, "mean": means}, "t")
+    losses = joint_losses(some_model, PAIRS, PASSES, means)
     batch = collate(PAIRS, CPU)
     found = {}
     for name, off in {
@@ -65,7 +75,7 @@ def test_joint_losses_against_brute_force(some_model, ablation):
             sink = means is not None and token % batch.input_ids.shape[1] == 0
             return omega if sink else torch.where(flags[block], values[block], omega)
 
-        found[name] = losses.without(off, ablation)
+        found[name] = losses.values(off, ablation)
         assert np.allclose(found[name], brute_force(some_model, batch, visit), rtol=1e-9, atol=1e-12)
     assert len({tuple(np.round(one, 6)) for one in found.values()}) == 4
     assert np.allclose(found["whole"], sample_losses(some_model, batch), rtol=1e-9)
@@ -95,18 +105,17 @@ def test_predicted_changes_are_derivatives_along_the_ablation(some_model, ablati
     assert not np.allclose(np.abs(signed[1]), absolute[1], rtol=1e-3)
 
 
-def test_a_set_that_was_tried_is_not_tried_again(monkeypatch):
+def test_a_set_that_was_tried_is_not_tried_again():
     model, tried = tiny_model("llama"), []
-    monkeypatch.setattr(set_effects, "target_losses", lambda *arguments: tried.append(1) or [0.0])
-    losses = JointLosses(on_cpu(model), PAIRS, PASSES, {"zero": None, "mean": means_of(model)}, "t")
+    losses = WithSetsOff(model, {"zero": None, "mean": means_of(model)}, lambda: tried.append(1) or [0.0])
     neurons, nothing = random_set(9, widths(model), 0), random_set(0, widths(model), 0)
     for _ in range(2):
-        losses.without(neurons, "zero")
-        losses.without(random_set(9, widths(model), 0), "zero")
+        losses.values(neurons, "zero")
+        losses.values(random_set(9, widths(model), 0), "zero")
         for ablation in ABLATIONS:  # with no neuron off both are the model as it is
-            losses.without(nothing, ablation)
+            losses.values(nothing, ablation)
     assert len(tried) == 2
-    losses.without(neurons, "mean")
+    losses.values(neurons, "mean")
     assert len(tried) == 3
 
 
@@ -115,14 +124,14 @@ def test_planted_neurons_alone_are_sufficient_and_necessary(seed):
     model, planted = planted_model(seed)
     neurons = NeuronSet(planted, tuple(widths(model)))
     pairs = examples(seed)
-    losses = JointLosses(on_cpu(model), pairs, Passes(), {"zero": None, "mean": None}, "t")
+    losses = joint_losses(model, pairs, Passes(), None)
     of_sets = {"planted": neurons, "half": random_set(len(planted) // 2, neurons.widths, seed), "rest": others(neurons)}
     everything = NeuronSet(np.ones_like(planted), neurons.widths)
-    whole, empty = (np.array(losses.without(one, "zero")) for one in (others(everything), everything))
+    whole, empty = (np.array(losses.values(one, "zero")) for one in (others(everything), everything))
     effects = TaskEffects("t", "zero", len(planted), len(pairs), {}, whole, empty)
     found = {}
     for name, one in of_sets.items():
-        off, kept = (np.array(losses.without(part, "zero")) for part in (one, others(one)))
+        off, kept = (np.array(losses.values(part, "zero")) for part in (one, others(one)))
         effect = SetEffect(len(one), 1, off, kept, off, off)
         found[name] = effects.sufficiency(effect).mean(), effects.necessity(effect).mean()
     assert found["planted"] == (1, 1)

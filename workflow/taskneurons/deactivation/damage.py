@@ -16,12 +16,12 @@ from taskneurons.config.settings import Ablation, DamageExamples, DeviceSettings
 from taskneurons.core.artifacts import write_frame
 from taskneurons.core.progress import progress
 from taskneurons.data.task import read_task
-from taskneurons.deactivation.switch_off import deactivated
+from taskneurons.deactivation.switch_off import WithSetsOff
 from taskneurons.deactivation.target_losses import target_losses
 from taskneurons.evaluation.prediction import predict
 from taskneurons.models.loaded import load_model
 from taskneurons.neurons.mask_file import read_mask
-from taskneurons.neurons.mean_outputs import read_means
+from taskneurons.neurons.mean_outputs import MeanOutputs, read_means
 from taskneurons.neurons.neuron_set import NeuronSet
 
 
@@ -82,29 +82,21 @@ def main(
         {(rule, float(k)) for rule, percents in sets.items() for k in percents}
         for sets in (settings.damage.scored, settings.lossless)
     )
-    replaced_by = {"none": None, "zero": None, "mean": read_means(means)}
-    known: dict[
-        tuple[str, str, bytes], list[float]
-    ] = {}  # equal sets, as the shared core of every task, are tried once
-
-    def measured(measure: str, ablation: str, neurons: NeuronSet | None) -> list[float]:
-        key = (measure, ablation, b"" if neurons is None else neurons.selected.tobytes())
-        if key not in known:
-            with deactivated(loaded.model, neurons, replaced_by[ablation]):
-                if measure == "loss":
-                    known[key] = target_losses(loaded, pairs, passes, task.key)
-                else:
-                    first = examples[: settings.damage.scored_examples]
-                    known[key] = predict(loaded, task, first, settings.evaluation)[1]
-        return known[key]
-
+    replaced_by: dict[Ablation, MeanOutputs | None] = {"zero": None, "mean": read_means(means)}
+    to_score = examples[: settings.damage.scored_examples]
+    measured = {
+        "loss": WithSetsOff(loaded.model, replaced_by, lambda: target_losses(loaded, pairs, passes, task.key)),
+        "score": WithSetsOff(
+            loaded.model, replaced_by, lambda: predict(loaded, task, to_score, settings.evaluation)[1]
+        ),
+    }
     tried = read_sets(masks, settings.ablations)
     frames = []
     for name, neurons in progress(tried, f"damage {task.key}", len(tried)):
         with_score = scored and (name["rule"] == "none" or (name["rule"], name["k"]) in scored)
         with_loss = (name["rule"], name["k"]) not in lossless
         for measure in ["loss"] * with_loss + ["score"] * bool(with_score):
-            values = measured(measure, name["ablation"], neurons)
+            values = measured[measure].values(neurons, "zero" if neurons is None else name["ablation"])
             columns = {"measure": measure, "id": range(len(values)), "value": values}
             size = 0 if neurons is None else len(neurons)
             frames.append(pd.DataFrame({**name, "n_neurons": size, **columns}))

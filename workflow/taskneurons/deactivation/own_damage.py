@@ -13,10 +13,10 @@ from taskneurons.config.settings import Ablation, DeviceSettings, Passes
 from taskneurons.core.artifacts import write_frame
 from taskneurons.core.progress import progress
 from taskneurons.data.task import read_task
-from taskneurons.deactivation.switch_off import deactivated
+from taskneurons.deactivation.switch_off import WithSetsOff
 from taskneurons.deactivation.target_losses import target_losses
 from taskneurons.models.loaded import load_model
-from taskneurons.neurons.mean_outputs import read_means
+from taskneurons.neurons.mean_outputs import MeanOutputs, read_means
 from taskneurons.selection.task_sets import TaskSetsSettings, read_task_sets
 
 
@@ -54,20 +54,19 @@ def main(
     task = read_task(data)
     pairs = [example.pair for example in task.encoded(loaded.tokenizer)[: settings.examples]]
     sets = read_task_sets(settings, scores, scores_from_mean)
-    replaced_by = {"zero": None, "mean": read_means(means)}
+    replaced_by: dict[Ablation, MeanOutputs | None] = {"zero": None, "mean": read_means(means)}
+    losses = WithSetsOff(loaded.model, replaced_by, lambda: target_losses(loaded, pairs, settings.passes, task.key))
     references: tuple[Ablation, ...] = ("zero", "mean")
     chosen = [(rule, reference, k) for rule in settings.rules for reference in references for k in settings.grid]
 
-    def rows(rule: str, reference: str, ablation: str, k: float, n_neurons: int) -> pd.DataFrame:
-        losses = target_losses(loaded, pairs, settings.passes, task.key)
+    def rows(found: list[float], rule: str, reference: str, ablation: str, k: float, n_neurons: int) -> pd.DataFrame:
         named = {"rule": rule, "reference": reference, "ablation": ablation, "k": k, "n_neurons": n_neurons}
-        return pd.DataFrame({**named, "id": range(len(losses)), "value": losses})
+        return pd.DataFrame({**named, "id": range(len(found)), "value": found})
 
-    frames = [rows("none", "none", "none", 0.0, 0)]
+    frames = [rows(losses.values(None), "none", "none", "none", 0.0, 0)]
     for rule, reference, k in progress(chosen, f"own damage {task.key}", len(chosen)):
         neurons = sets.at(rule, reference, k)
-        for ablation, means_of_it in replaced_by.items():
-            with deactivated(loaded.model, neurons, means_of_it):
-                frames.append(rows(rule, reference, ablation, k, len(neurons)))
+        for ablation in replaced_by:
+            frames.append(rows(losses.values(neurons, ablation), rule, reference, ablation, k, len(neurons)))
     provenance = {"spec": settings.spec(), **loaded.provenance_on(task)}
     write_frame(own_damage, pd.concat(frames, ignore_index=True), "own damage", provenance)

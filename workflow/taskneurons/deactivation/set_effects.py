@@ -26,7 +26,7 @@ from taskneurons.core.artifacts import write_frame
 from taskneurons.core.progress import progress
 from taskneurons.data.encoding import Batch, Pair
 from taskneurons.data.task import read_task
-from taskneurons.deactivation.switch_off import deactivated
+from taskneurons.deactivation.switch_off import WithSetsOff
 from taskneurons.deactivation.target_losses import target_losses
 from taskneurons.models.loaded import LoadedModel, load_model
 from taskneurons.neurons.blocks import frozen
@@ -72,39 +72,6 @@ def predicted_changes(
     return signed, absolute
 
 
-class JointLosses:
-    """The losses of a task's examples with sets switched off; equal sets are tried once.
-
-    Args:
-        replaced_by: ablation → what it puts in an output's place; None for zero.
-    """
-
-    def __init__(
-        self,
-        loaded: LoadedModel,
-        pairs: list[Pair],
-        passes: Passes,
-        replaced_by: dict[Ablation, MeanOutputs | None],
-        task: str,
-    ) -> None:
-        self.loaded, self.pairs, self.passes, self.task = loaded, pairs, passes, task
-        self.replaced_by = replaced_by
-        self.known: dict[tuple[str, bytes], list[float]] = {}
-
-    def without(self, neurons: NeuronSet, ablation: Ablation) -> list[float]:
-        """L of every example, in nats; with an empty set that of the model as it is.
-
-        Raises:
-            UserError: a loss is not finite.
-        """
-        key = (ablation, neurons.selected.tobytes()) if len(neurons) else ("none", b"")
-        if key not in self.known:
-            off = neurons if len(neurons) else None
-            with deactivated(self.loaded.model, off, self.replaced_by[ablation]):
-                self.known[key] = target_losses(self.loaded, self.pairs, self.passes, self.task)
-        return self.known[key]
-
-
 def main(
     settings: SetEffectsSettings,
     *,
@@ -128,7 +95,7 @@ def main(
     pairs = [example.pair for example in task.encoded(loaded.tokenizer)[: wanted.examples]]
     sets = read_task_sets(settings, scores, scores_from_mean)
     replaced_by: dict[Ablation, MeanOutputs | None] = {"zero": None, "mean": read_means(means)}
-    losses = JointLosses(loaded, pairs, settings.passes, replaced_by, task.key)
+    losses = WithSetsOff(loaded.model, replaced_by, lambda: target_losses(loaded, pairs, settings.passes, task.key))
     frames = []
     for ablation, values in replaced_by.items():
         chosen = growing_sets(sets, ablation, wanted.shares, wanted.random_draws, settings.seed)
@@ -141,8 +108,8 @@ def main(
         for number, (rule, share, draw, neurons) in enumerate(told):
             named = {"ablation": ablation, "rule": rule, "share": share, "draw": draw, "n_neurons": len(neurons)}
             effects = {
-                "off": losses.without(neurons, ablation),
-                "kept": losses.without(others(neurons), ablation),
+                "off": losses.values(neurons, ablation),
+                "kept": losses.values(others(neurons), ablation),
                 "signed": signed[number],
                 "absolute": absolute[number],
             }

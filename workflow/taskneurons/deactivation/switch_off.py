@@ -5,15 +5,14 @@ attention sinks, which keep what their neurons write (`neurons/sinks.py`). An ou
 nothing about a task, but a model that loses it breaks: zero ablation counts it as a loss, mean ablation does not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import PreTrainedModel
 
+from taskneurons.config.settings import Ablation
 from taskneurons.neurons.blocks import Site, blocks, flags_of_blocks, visiting_outputs
 from taskneurons.neurons.matrices import reader_columns
 from taskneurons.neurons.mean_outputs import MeanOutputs
@@ -97,11 +96,6 @@ def deactivated_by_row(
     of_block = np.searchsorted(ends, positions, side="right")
     columns = positions - np.append(0, ends)[of_block]
     values = np.zeros(ends[-1] + 1) if means is None else np.append(np.concatenate(means.of_blocks(model)), 0)
-    tokens = 0
-
-    def count_tokens(module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
-        nonlocal tokens
-        tokens = options["input_ids"].shape[1]
 
     def switch_off(site: Site, omega: torch.Tensor) -> torch.Tensor:
         rows = np.flatnonzero(of_block == site.block)
@@ -110,14 +104,37 @@ def deactivated_by_row(
         # Which row each token belongs to, as a column beside ω's rows: tokens of other rows keep the neuron.
         flat = omega.reshape(-1, omega.shape[-1]).clone()
         which = torch.arange(len(flat), device=omega.device) if site.tokens is None else site.tokens
-        keep = torch.zeros(len(flat), dtype=torch.bool) if means is None else at_hand.like(site.tokens, omega).flatten()
+        kept = at_hand.like(site.tokens, omega).flatten() & (means is not None)
         for row in rows:
-            flat[(which // tokens == row) & ~keep.to(flat.device), columns[row]] = float(values[positions[row]])
+            flat[(which // at_hand.tokens == row) & ~kept, columns[row]] = float(values[positions[row]])
         return flat.reshape(omega.shape)
 
-    handle = model.register_forward_pre_hook(count_tokens, with_kwargs=True)
-    try:
-        with sinks_at_hand(model) as at_hand, visiting_outputs(model, switch_off):
-            yield
-    finally:
-        handle.remove()
+    with sinks_at_hand(model) as at_hand, visiting_outputs(model, switch_off):
+        yield
+
+
+class WithSetsOff:
+    """What is measured of a model with one set off after another; equal sets (every task's shared core) are tried once.
+
+    Args:
+        replaced_by: ablation → what it puts in an output's place; None for zero.
+        measure: what is measured while a set is off.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        replaced_by: Mapping[Ablation, MeanOutputs | None],
+        measure: Callable[[], list[float]],
+    ) -> None:
+        self.model, self.replaced_by, self.measure = model, replaced_by, measure
+        self.known: dict[tuple[str, bytes], list[float]] = {}
+
+    def values(self, neurons: NeuronSet | None, ablation: Ablation = "zero") -> list[float]:
+        """The values with a set off; with None or an empty set those of the model as it is."""
+        off = neurons if neurons is not None and len(neurons) else None
+        key = ("none", b"") if off is None else (ablation, off.selected.tobytes())
+        if key not in self.known:
+            with deactivated(self.model, off, self.replaced_by[ablation]):
+                self.known[key] = self.measure()
+        return self.known[key]

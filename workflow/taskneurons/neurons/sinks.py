@@ -29,6 +29,11 @@ class SinksAtHand:
     def __init__(self) -> None:
         self.of_pass = torch.zeros(0, 0, dtype=torch.bool)
 
+    @property
+    def tokens(self) -> int:
+        """T of the forward pass that runs."""
+        return self.of_pass.shape[1]
+
     def take(self, module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
         """Hook before a model's forward.
 
