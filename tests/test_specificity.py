@@ -433,7 +433,7 @@ def universal_of(folder: Path, chosen: dict[str, list[int]]) -> list[dict]:
 
 
 def test_universal_neurons_by_hand(tmp_path):
-    """Neuron 2 is in all three sets, 5 and 41 in two, 0 and 60 in one; of two sets one is not more than half."""
+    """Neuron 2 is in all three sets, 5 and 41 in two, 0 and 60 in one; of two sets one is half, but not two."""
     table = pd.DataFrame(universal_of(tmp_path, {"one": [0, 2, 5], "two": [2, 41, 60], "three": [2, 5, 41]}))
     assert table[["layer", "neuron", "n_tasks", "mean_output"]].to_numpy().tolist() == [
         *([0, 2, 3, 0.2], [0, 5, 2, 0.5], [1, 1, 2, 4.1])
@@ -455,7 +455,7 @@ def test_findings_follow_from_the_tables(tmp_path):
         "under the fair one, fixed in advance (contrastive sets by scores from the mean, set to the mean, at equal own"
         in proof
     )
-    assert hubs.startswith("3 neurons (3.0 % of all) are in more than half of all tasks' top k")
+    assert hubs.startswith("3 neurons (3.0 % of all) are in at least half of all tasks' top k")
     assert "layers 2 (30 % of it), 0 (5 % of it)" in hubs
     assert "all tasks' loss rises by 1.50 (1.50 to 1.50) set to zero (nats a token)" in hubs
     specific = table.assign(p=0.01, contrast_ci_low=0.5)
@@ -465,7 +465,7 @@ def test_findings_follow_from_the_tables(tmp_path):
     assert "not shown to be more harmful than random ones and not shown to be specific" in told
     assert "(1 of 9 damages below the floor)" in told
     assert findings({"universal_neurons": universal.iloc[:0]}, 80) == [
-        "No neuron is in more than half of all tasks' top k."
+        "No neuron is in at least half of all tasks' top k."
     ]
 
 

@@ -89,7 +89,7 @@ TABLES = [
     ),
     Table(
         "universal_neurons",
-        "the neurons in more than half of all tasks' top k",
+        "the neurons in at least half of all tasks' top k",
         inputs=("masks", "means"),
         config=("selection.k", "attribution.reference"),
         needs=("several tasks",),

@@ -232,11 +232,11 @@ def _own_sets(row: pd.Series) -> str:
 def _universal(tables: Tables) -> list[str]:
     table = tables["universal_neurons"]
     if table.empty:
-        return ["No neuron is in more than half of all tasks' top k."]
+        return ["No neuron is in at least half of all tasks' top k."]
     shares = table.groupby("layer")["layer_pct"].first().sort_values(ascending=False).head(3)
     layers = ", ".join(f"{layer} ({share:.0f} % of it)" for layer, share in shares.items())
     told = (
-        f"{len(table)} neurons ({table['all_pct'].iloc[0]:.1f} % of all) are in more than half of all tasks' top k, "
+        f"{len(table)} neurons ({table['all_pct'].iloc[0]:.1f} % of all) are in at least half of all tasks' top k, "
         f"most of them by share in the layers {layers}"
     )
     if "specificity" in tables:

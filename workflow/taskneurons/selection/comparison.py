@@ -15,6 +15,12 @@ from taskneurons.neurons.neuron_set import NeuronSet, top_share
 CANDIDATES = 3
 
 
+def universal_of(sets: list[NeuronSet]) -> NeuronSet:
+    """The universal neurons, or hubs: in at least half of all tasks' sets, and in two or more."""
+    members = np.sum([neurons.selected for neurons in sets], axis=0)
+    return NeuronSet((members >= 2) & (2 * members >= len(sets)), sets[0].widths)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What a rule compares.
@@ -59,9 +65,8 @@ class Comparison:
         return [self.top(row, k) for row in self.values]
 
     def universal(self, k: float) -> NeuronSet:
-        """The neurons in more than half of all tasks' top k %."""
-        members = np.sum([top.selected for top in self.tops(k)], axis=0)
-        return NeuronSet(2 * members > len(self.values), self.widths)
+        """The universal neurons: in at least half of all tasks' top k %."""
+        return universal_of(self.tops(k))
 
     def best_candidates(self, values: np.ndarray, k: float) -> NeuronSet:
         """The top k % by some values among the task's own top CANDIDATES · k %."""

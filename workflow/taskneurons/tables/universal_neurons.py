@@ -1,4 +1,4 @@
-"""The universal neurons: those in more than half of all tasks' top k %, with their mean outputs.
+"""The universal neurons: those in at least half of all tasks' top k %, with their mean outputs.
 
 The k is selection.k, the scores are by the run's reference. A task's top k holds them because they hold the model up,
 not because they serve that task; what they do alone is in the table specificity.
@@ -12,6 +12,7 @@ import numpy as np
 from taskneurons.core.artifacts import read_frame
 from taskneurons.neurons.layout import neuron_index
 from taskneurons.neurons.mask_file import read_mask
+from taskneurons.selection.comparison import universal_of
 from taskneurons.tables.common import TableSettings
 
 
@@ -24,7 +25,7 @@ def rows(settings: TableSettings, *, masks: list[Path], means: list[Path]) -> li
     """
     sets = [read_mask(path) for path in masks]
     members = np.sum([neurons.selected for neurons, _ in sets], axis=0)
-    universal = 2 * members > len(sets)
+    universal = universal_of([neurons for neurons, _ in sets]).selected
     widths, experts = sets[0][0].widths, sets[0][1]["experts"]
     outputs, _ = read_frame(means[0], "mean outputs")
     frame = neuron_index(widths, experts).assign(n_tasks=members, mean_output=outputs["mean"])[universal]

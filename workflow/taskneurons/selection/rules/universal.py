@@ -1,4 +1,4 @@
-"""The neurons that most tasks have."""
+"""The universal neurons, or hubs: those that at least half of all tasks have."""
 
 from taskneurons.neurons.neuron_set import NeuronSet
 from taskneurons.selection.comparison import Comparison
@@ -8,5 +8,5 @@ COMPARES = True  # it looks at the values of all tasks
 
 
 def select(compared: Comparison, k: float) -> NeuronSet:
-    """In more than half of all tasks' top k %. They are the same for every task."""
+    """In at least half of all tasks' top k %. They are the same for every task."""
     return compared.universal(k)
