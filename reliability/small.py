@@ -58,10 +58,9 @@ def small_config() -> dict[str, Any]:
     tuning["training"] |= {"seeds": [0], "epochs": 2, "validation": 2, "patience": 1}
     config["evaluation"]["cross_task_examples"] = 5
     config["tables"]["bootstrap"] = 20
-    config["overlap"] = {
-        "proportions": [10, 100],
-        "groups": {"CLS-GEN": {"train": ["film_reviews"], "test": ["cafe_facts"]}},
-    }
+    config["groups"] = {"train": {"CLS": ["film_reviews"]}, "test": {"GEN": ["cafe_facts"]}}
+    config["overlap"] = {"proportions": [10, 100]}
+    config["generalisation"]["overlap_ablation"]["pairs"] = "all"
     return config
 
 

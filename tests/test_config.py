@@ -86,8 +86,8 @@ def test_the_default_is_right():
         (lambda c: c["selection"].update(k=0), r"config: selection: k: 0 is too small: it has to be above 0"),
         (lambda c: c["selection"].update(k=101), r"config: selection: k: 101 is greater than the maximum of 100"),
         (
-            lambda c: c["overlap"]["groups"]["CLS-CLS"].update(train=["film_revews"]),
-            r"overlap: groups: CLS-CLS: train: there is no task 'film_revews'; there are film_reviews, ",
+            lambda c: c["groups"]["train"].update(CLS=["film_revews"]),
+            r"groups: train: CLS: there is no task 'film_revews'; there are film_reviews, ",
         ),
         (
             lambda c: c["training"].update(learning_rate="fast"),
@@ -256,8 +256,8 @@ def test_the_default_is_right():
         (lambda c: c["tasks"]["film_reviews"].update(prompt="{review"), r"prompt: '{review' is no template"),
         (lambda c: c["tasks"]["film_reviews"].update(prompt="{review} : "), r"prompt: ends in white space"),
         (
-            lambda c: c["overlap"]["groups"]["CLS-CLS"].update(test=["film_reviews"]),
-            r"CLS-CLS: film_reviews is in both train and test",
+            lambda c: c["groups"]["test"].update(CLS=["film_reviews"]),
+            r"groups: film_reviews is in both train and test",
         ),
         (lambda c: c["model"].update(source={"path": "no/such"}), r"no/such holds no config\.json"),
         (lambda c: c["model"].update(source={"gguf": "no.gguf"}), r"GGUF file no\.gguf does not exist"),
@@ -312,7 +312,7 @@ def test_all_mistakes_are_told_at_once():
         config["training"] |= {"epochs": "many", "validation": 101}
         config["tasks"]["film_reviews"]["prompt"] = "{text} :"
         config["tasks"]["dish_reviews"]["labels"] = {"bad": "x", "good": "x"}
-        config["overlap"]["groups"]["CLS-CLS"]["train"] = ["film_revews"]
+        config["groups"]["train"]["CLS"] = ["film_revews"]
         config["model"]["source"] = {"hub": "someone/model"}
 
     with pytest.raises(UserError) as told:
@@ -325,7 +325,7 @@ def test_all_mistakes_are_told_at_once():
         "config: training: validation: 101 is more than the 100 validation examples of gift_pairs, ",
         "config: tasks: film_reviews: the suite's task has no column 'text'",
         "config: tasks: dish_reviews: labels: two labels have the same word",
-        "config: overlap: groups: CLS-CLS: train: there is no task 'film_revews'",
+        "config: groups: train: CLS: there is no task 'film_revews'",
         "config: model: source: hub needs a revision",
     ):
         assert any(line.startswith(message) for line in lines), message
@@ -452,7 +452,7 @@ def test_what_a_config_cannot_make_is_left_out_with_the_reason():
     reasons = left_out(run.config)
     assert reasons["neuron_tuning"] == "neuron_tuning is null"
     assert reasons["cross_task_tuning"] == "neuron_tuning is null; there is one task alone"
-    assert reasons["overlap_rate"].startswith("overlap.groups names no")
+    assert reasons["overlap_rate"].startswith("groups names no")
     assert {table.name for table in shown(run.config)} == {table.name for table in TABLES} - set(reasons)
     assert left_out(checked_config(DEFAULT, ROOT).config) == {}
     without = {**MINIMAL, "neuron_tuning": {"proportions": None}}
@@ -559,7 +559,7 @@ def test_a_data_root_chooses_the_local_source(tmp_path):
         lambda c: (
             (c["tasks"].update(mine=local_task(tmp_path, source=source)), c.update(data_root=str(tmp_path)))
             and [c["tasks"].pop(key) for key in list(c["tasks"]) if key != "mine"]
-            and c.update(overlap={}, faithfulness={}, set_faithfulness={}, neuron_tuning={})
+            and c.update(groups={}, generalisation=None, faithfulness={}, set_faithfulness={}, neuron_tuning={})
         )
     )
     assert local.tasks["mine"].data.source.local == str(tmp_path / "mine")

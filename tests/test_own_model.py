@@ -57,7 +57,7 @@ def test_ten_lines_run_to_the_report(project):
     assert "config: tasks: dialogues: one data file is split by the seed" in result.stderr
     results = project / "results" / "mine"
     page = (results / "report.html").read_text()
-    assert "overlap_rate: overlap.groups names no training and test tasks" in page
+    assert "overlap_rate: groups names no training and test tasks" in page
     assert not (results / "tables" / "overlap_rate.csv").exists()
     table = pd.read_csv(results / "tables" / "deactivation.csv")
     assert set(table["task"]) == {"reviews", "dialogues"}

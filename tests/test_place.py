@@ -26,7 +26,8 @@ def embedded(*tasks: str) -> dict:
     for section in ("rates", "budgets", "proportions"):
         config["neuron_tuning"][section]["tasks"] = "all"
     config["set_faithfulness"]["tasks"] = "all"
-    config["overlap"]["groups"] = {"G": {"train": [tasks[0]], "test": [tasks[-1]]}}
+    config["groups"] = {"train": {"G": [tasks[0]]}, "test": {"G": [tasks[-1]]}}
+    config["generalisation"]["overlap_ablation"]["pairs"] = "all"
     return config
 
 

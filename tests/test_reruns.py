@@ -286,8 +286,8 @@ MATRIX = {
     ),
     "evaluation.label_score": ("embedded", "mean", {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}),
     "evaluation.cross_task_examples": ("embedded", 9, {*EVALUATED, "tuned_evaluation", *TUNING_TABLES}),
-    "overlap.groups.*.train": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
-    "overlap.groups.*.test": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
+    "groups.train.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
+    "groups.test.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
     # The overlap has replicates of its own.
     "tables.bootstrap": ("embedded", 9, {*NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE}),
@@ -308,7 +308,8 @@ def embedded() -> dict:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     keys = ("film_reviews", "dish_reviews", "cafe_facts")
     config["tasks"] = {key: config["tasks"][key] for key in keys}
-    config["overlap"]["groups"] = {"CLS-CLS": {"train": ["film_reviews"], "test": ["dish_reviews"]}}
+    config["groups"] = {"train": {"CLS": ["film_reviews"]}, "test": {"CLS": ["dish_reviews"]}}
+    config["generalisation"]["overlap_ablation"]["pairs"] = "all"
     # Few sets: every dry-run looks at all of them.
     config["selection"]["random_draws"] = 1
     config["neuron_tuning"]["rates"]["tasks"] = ["film_reviews"]
@@ -345,7 +346,7 @@ def starting_configs(folder: Path) -> dict[str, dict]:
         "labels": {"0": "no", "1": "yes"},
         "metric": "accuracy",
     }
-    groups = {"G": {"train": ["a"], "test": ["b"]}}
+    groups = {"train": {"G": ["a"]}, "test": {"G": ["b"]}}
     sources = {
         "hub": {
             "hub": {"id": "someone/data", "config": "c", "revision": "main", "splits": splits, "references": "text"}
@@ -361,7 +362,8 @@ def starting_configs(folder: Path) -> dict[str, dict]:
         config["tasks"] = {
             key: {**copy.deepcopy(task), "name": key, "source": copy.deepcopy(source)} for key in ("a", "b")
         }
-        config["overlap"]["groups"] = groups
+        config["groups"] = groups
+        config["generalisation"]["overlap_ablation"]["pairs"] = "all"
         for section in ("proportions", "budgets", "rates"):
             config["neuron_tuning"][section]["tasks"] = "all"
         config["set_faithfulness"]["tasks"] = "all"

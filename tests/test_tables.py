@@ -471,8 +471,8 @@ def test_overlap_rate_against_brute_force(tmp_path):
         for kind, content, name in (("scores", frame, "scores"), ("score_replicates", replicas, "score replicates")):
             paths[kind].append(tmp_path / f"{kind}-{task}.parquet")
             write_frame(paths[kind][-1], content, name, made)
-    groups = {"CLS-CLS": {"train": ["a", "b"], "test": ["c", "d"]}}
-    rows = rows_of("overlap_rate", paths, {}, {"overlap.groups": groups, "overlap.proportions": [10, 30, 100]})
+    groups = {"train": {"CLS": ["a", "b"]}, "test": {"CLS": ["c", "d"]}}
+    rows = rows_of("overlap_rate", paths, {}, {"groups": groups, "overlap.proportions": [10, 30, 100]})
     assert [row["n_seeds"] for row in rows] == [1, 1, 1]
     for row in rows:
         top = {task: set(np.argsort(-values)[: round(0.4 * row["proportion_pct"])]) for task, values in scores.items()}

@@ -68,6 +68,10 @@ STARTED = time.time()
 TASKS = list(RUN.tasks)
 ORIGINALS = [f"multitask-seed{seed}" for seed in CONFIG.training.seeds]
 TUNING = CONFIG.neuron_tuning  # None where the config leaves it out
+GENERALISATION = CONFIG.generalisation if TUNING else None  # its trainings take the learning rate of neuron tuning
+
+# Models: the base model, the originals, and those fine-tuned on one task alone.
+MODEL = rf"base|multitask-seed\d+|single-({'|'.join(TASKS)})-seed\d+"
 
 # A line that Snakemake cannot write to its own log (a full disk) is no reason to print a traceback.
 logging.raiseExceptions = False
@@ -91,8 +95,8 @@ CHECKPOINTS = f"results/{CONFIG.run}/checkpoints"
 
 wildcard_constraints:
     task="|".join(TASKS),
-    model=r"base|multitask-seed\d+",
-    scored=r"(base|multitask-seed\d+)(-from-mean)?",
+    model=MODEL,
+    scored=rf"({MODEL})(-from-mean)?",
     seed=r"\d+",
     k=r"[0-9.]+",
 

@@ -165,7 +165,7 @@ def masks_of_specificity(tested):
 
 # The scores that choose the neurons which are switched off, and a pattern of the others that there may be.
 SCORED = list(dict.fromkeys(scored_of(original) for original in ORIGINALS))
-NOT_RESAMPLED = rf"(?!({'|'.join(SCORED)})/)(base|multitask-seed\d+)(-from-mean)?"
+NOT_RESAMPLED = rf"(?!({'|'.join(SCORED)})/)({MODEL})(-from-mean)?"
 
 # The scores of the base model, which choose the neurons that are tuned.
 BASE_SCORED = scored_name("base", CONFIG.attribution.reference)

@@ -361,11 +361,21 @@ def _problems_of_choices(config: Config, keys: list[str]) -> Iterator[str]:
         for name, section in (("budgets", tuning.budgets), ("proportions", tuning.proportions)):
             if section is not None:
                 chosen.append((f"neuron_tuning: {name}: tasks", some_tasks(config, section.tasks)))
-    for name, group in config.overlap.groups.items():
-        chosen += [(f"overlap: groups: {name}: train", group.train), (f"overlap: groups: {name}: test", group.test)]
+    for side, groups in (("train", config.groups.train), ("test", config.groups.test)):
+        chosen += [(f"groups: {side}: {name}", tasks) for name, tasks in groups.items()]
     for where, tasks in chosen:
         if absent := [task for task in tasks if task not in keys]:
             yield f"config: {where}: there is no task {', '.join(map(repr, absent))}; there are {', '.join(keys)}"
+    generalisation = config.generalisation
+    ablation = None if generalisation is None else generalisation.overlap_ablation
+    if ablation is not None and ablation.pairs != "all":
+        pairs = config.groups.pairs()
+        if unknown := [pair for pair in ablation.pairs if pair not in pairs]:
+            there_are = f"there are {', '.join(pairs)}" if pairs else "groups has none"
+            yield (
+                f"config: generalisation: overlap_ablation: pairs: there is no pair of groups "
+                f"{', '.join(map(repr, unknown))}; {there_are}"
+            )
 
 
 def _problems_of_files(config: Config, tasks: dict[str, RunTask]) -> Iterator[str]:

@@ -834,28 +834,98 @@ class EvaluationSection(Evaluation):
     """Test examples a task on which other tasks' neurons are switched off or were trained"""
 
 
-class Group(Settings):
-    """Training tasks against test tasks."""
+# ---- generalisation ----
 
-    train: Annotated[list[TaskKey], Field(min_length=1), Different]
-    """The training tasks"""
-    test: Annotated[list[TaskKey], Field(min_length=1), Different]
-    """The test tasks"""
+TaskList = Annotated[list[TaskKey], Field(min_length=1), Different]
+
+
+class GroupsSection(Settings):
+    """Groups of tasks: what is learnt on training tasks, and how far it goes on test tasks that were not trained.
+
+    Each group of training tasks is paired with each group of test tasks; a pair is called <train>-<test>, as CLS-GEN.
+    """
+
+    train: dict[Name, TaskList] = {}
+    """Name → training tasks"""
+    test: dict[Name, TaskList] = {}
+    """Name → test tasks"""
 
     @model_validator(mode="after")
-    def _no_task_on_both_sides(self) -> "Group":
-        if both := set(self.train) & set(self.test):
+    def _no_task_on_both_sides(self) -> "GroupsSection":
+        trained, tested = ({task for tasks in side.values() for task in tasks} for side in (self.train, self.test))
+        if both := trained & tested:
             raise ValueError(f"{', '.join(sorted(both))} is in both train and test")
+        if bool(self.train) != bool(self.test):
+            raise ValueError("give groups of both, train and test, or of none")
         return self
+
+    def pairs(self) -> dict[str, tuple[str, str]]:
+        """Name of a pair → its training and its test group."""
+        return {f"{train}-{test}": (train, test) for train in self.train for test in self.test}
 
 
 class OverlapSection(Settings):
-    """The overlap rate (Table 8)."""
+    """The overlap rate of the groups (Table 8)."""
 
     proportions: Percents = [10, 30, 50, 70, 100]
     """Of all neurons, each task's best"""
-    groups: dict[Shown, Group] = {}
-    """Name → training tasks and test tasks"""
+
+
+class ProportionSweep(Settings):
+    """Groups trained on growing proportions of their tasks' neurons (Figure 2)."""
+
+    percents: Percents = [10, 30, 50, 70, 100]
+    """Of all neurons, each training task's best, of the base model"""
+    reading: Literal["union", "own"] = "union"
+    """union: all examples train the union of the tasks' neurons; own: each task's examples train only its neurons"""
+    seeds: Seeds = [0]
+    """One training for each seed"""
+
+
+class OverlapAblation(Settings):
+    """Groups trained on random neurons of which a given share are the test tasks' neurons (Tables 9 to 11)."""
+
+    pairs: Literal["all"] | Annotated[list[Shown], Field(min_length=1), Different] = "all"
+    """all, or a list of pairs of groups"""
+    trained: Percents = [10, 30, 50]
+    """Each task's best, in percent of all neurons: their union over the training tasks says how many are trained"""
+    shares: Percents = [10, 30, 50, 70, 100]
+    """Percent of the trained neurons that are in the union over the test tasks"""
+    draws: Count = 3
+    """Random draws of each cell"""
+
+
+class SimilaritySection(Settings):
+    """Similarity of two tasks' parameters inside a model trained on one of them (Figure 3, Table 4)."""
+
+    draws: Count = 100
+    """Pairs of random sets of the same sizes, which make the null band"""
+
+
+class TransferSection(Settings):
+    """What predicts transfer from one task to another."""
+
+    probes: Count = 16
+    """Attribution examples a task from which features and gradients of the base model are taken"""
+
+
+class GeneralisationSection(Settings):
+    """What training on some tasks does to others (section 3)."""
+
+    train_examples: CountOrNone = 0
+    """The most train examples a task in trainings of groups; 0: all"""
+    examples: Count = 16
+    """Test examples a task on which a trained model's loss is measured"""
+    scored_examples: CountOrNone = 50
+    """Test examples a task for accuracy or ROUGE-L; 0: losses alone"""
+    proportions: ProportionSweep | None = None
+    """Figure 2; null to do without"""
+    overlap_ablation: OverlapAblation | None = None
+    """Tables 9 to 11; null to do without"""
+    similarity: SimilaritySection | None = None
+    """Figure 3 and Table 4: fine-tunes the whole model once for each training task; null to do without"""
+    transfer: TransferSection | None = TransferSection()
+    """What predicts transfer; null to do without"""
 
 
 class TablesSection(Settings):
@@ -907,8 +977,12 @@ class Config(Settings):
     """Neurons of the base model trained alone; null to do without (mixtures of experts have to)"""
     evaluation: EvaluationSection = EvaluationSection()
     """How models are tested"""
+    groups: GroupsSection = GroupsSection()
+    """Groups of training and of test tasks; without them what compares groups is left out"""
     overlap: OverlapSection = OverlapSection()
-    """The overlap rate (Table 8); without groups it is left out"""
+    """The overlap rate of the groups (Table 8)"""
+    generalisation: GeneralisationSection | None = GeneralisationSection()
+    """What training on some tasks does to others; null to do without (as without neuron_tuning, on which it rests)"""
     tables: TablesSection = TablesSection()
     """The intervals of the tables"""
     tasks: Annotated[dict[TaskKey, Task], Field(min_length=1)]

@@ -17,7 +17,20 @@ NEEDS = {
     "neuron tuning": "neuron_tuning is null",
     "proportions": "neuron_tuning.proportions is null",
     "several tasks": "there is one task alone",
-    "groups": "overlap.groups names no training and test tasks",
+    "groups": "groups names no training and test tasks",
+    "proportion sweep": "generalisation.proportions is null",
+    "overlap ablation": "generalisation.overlap_ablation is null",
+    "similarity": "generalisation.similarity is null",
+    "transfer": "generalisation.transfer is null",
+}
+
+
+# What a table may need of the section generalisation → its key there.
+GENERALISATION = {
+    "proportion sweep": "proportions",
+    "overlap ablation": "overlap_ablation",
+    "similarity": "similarity",
+    "transfer": "transfer",
 }
 
 
@@ -169,7 +182,7 @@ TABLES = [
         "Table 8: overlap of training and test tasks' neurons, beside chance",
         inputs=("scores", "score_replicates"),
         config=(
-            *("tables.confidence", "overlap.groups", "overlap.proportions"),
+            *("tables.confidence", "groups", "overlap.proportions"),
             *("selection.scope", "attribution.model"),
         ),
         published="overlap_rate",
@@ -256,8 +269,11 @@ def left_out(config: Config) -> dict[str, str]:
         "neuron tuning": tuning is not None,
         "proportions": tuning is None or tuning.proportions is not None,
         "several tasks": len(config.tasks) > 1,
-        "groups": bool(config.overlap.groups),
+        "groups": bool(config.groups.train),
     }
+    generalisation = config.generalisation.model_dump() if config.generalisation else {}
+    for need, key in GENERALISATION.items():
+        has[need] = generalisation.get(key) is not None
     missing = {table.name: [need for need in table.needs if not has[need]] for table in TABLES}
     return {name: "; ".join(NEEDS[need] for need in needs) for name, needs in missing.items() if needs}
 

@@ -67,6 +67,15 @@ def overlap(models: list[Model], group: dict[str, list[str]], percent: float, sc
     return {"value": float(value), "chance": float(np.mean(chances)), "replicates": np.array(replicates)}
 
 
+def pairs_of(groups: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
+    """Name of a pair of groups → its training and its test tasks."""
+    return {
+        f"{train}-{test}": {"train": trained, "test": tested}
+        for train, trained in groups["train"].items()
+        for test, tested in groups["test"].items()
+    }
+
+
 def rows(
     settings: TableSettings, *, scores: list[Path], score_replicates: list[Path], published: Path
 ) -> list[dict[str, Any]]:
@@ -78,7 +87,7 @@ def rows(
     figures = pd.read_csv(published).set_index(["group", "proportion_pct"])["value"]
     models = read_models(scores, score_replicates, settings["selection.scope"])
     result = []
-    for name, group in settings["overlap.groups"].items():
+    for name, group in pairs_of(settings["groups"]).items():
         for percent in settings["overlap.proportions"]:
             cell = overlap(models, group, percent, settings["selection.scope"])
             around = cell["replicates"] - cell["replicates"].mean() + cell["value"]
