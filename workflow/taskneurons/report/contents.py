@@ -197,6 +197,15 @@ TABLES = [
         needs=("several tasks",),
     ),
     Table(
+        "hubs",
+        "where families' neurons lie, and those of at least half of all tasks (hubs), beside chance",
+        inputs=("scores", "score_replicates"),
+        fields=("family",),
+        config=("selection.k", "selection.scope", "tables.confidence"),
+        figure=True,
+        needs=("several tasks",),
+    ),
+    Table(
         "neurons_per_layer",
         "where each task's neurons lie",
         inputs=("masks",),

@@ -1,8 +1,11 @@
 """The paper's claims, held against this run's tables: each a sentence with its numbers, whatever they show."""
 
+import math
 from collections.abc import Iterator
 
 import pandas as pd
+
+from taskneurons.tables.hubs import HUBS
 
 Tables = dict[str, pd.DataFrame]
 
@@ -247,6 +250,42 @@ def _universal(tables: Tables) -> list[str]:
     return [f"{told}."]
 
 
+def _hubs(tables: Tables) -> list[str]:
+    """How many hubs there are, where, and what they and the rest of a task's neurons do alone."""
+    table = tables["hubs"]
+    hubs = table[table["group"] == HUBS]
+    number, of_all = hubs["n_neurons"].sum(), hubs["layer_neurons"].sum()
+    by_chance = (hubs["chance"] * hubs["layer_neurons"]).sum() / 100
+    most = hubs.loc[hubs["value"].idxmax()]
+    told = (
+        f"{number:.0f} of {of_all:.0f} neurons are hubs (universal), where {by_chance:.1f} would be if tasks chose "
+        f"independently; layer {most['layer']:.0f} holds the most ({most['value']:.0f} % of it)"
+    )
+    if "selection_damage" in tables and (off := _hubs_off(tables["selection_damage"])):
+        told += f"; {off}"
+    return [f"{told}."]
+
+
+def _hubs_off(damage: pd.DataFrame) -> str | None:
+    """What is lost with hubs alone off, with a task's own neurons but them, and with all; None without such sets."""
+    loss = damage[damage["measure"] == "loss"]
+    means = loss.groupby(["rule", "k", "relation"])["value"].mean()
+    for k in loss.loc[loss["rule"] == "without-universal", "k"].unique():
+        whole = next((rule for rule in ("global", "per-layer") if (rule, k, "own") in means.index), None)
+        if whole is None or ("universal", k, "own") not in means.index:
+            continue
+        sets = {
+            rule: f"{means[rule, k, 'own']:.2f} (other families' tasks {means.get((rule, k, 'other'), math.nan):.2f})"
+            for rule in ("without-universal", whole)
+        }
+        return (
+            f"with them alone off a task's loss rises by {means['universal', k, 'own']:.2f} nats a token, with its own "
+            f"neurons but them off by {sets['without-universal']}, with all its own off by {sets[whole]}, "
+            "means over tasks"
+        )
+    return None
+
+
 def _diagonal(tables: Tables) -> str:
     table = tables["cross_task_deactivation"]
     matrix = table.pivot(index="masked_task", columns="task", values="change")
@@ -370,6 +409,7 @@ def findings(tables: Tables, enough: float) -> list[str]:
         "single_task_proportion": lambda: _proportions(tables),
         "specificity": lambda: _specificity(tables),
         "universal_neurons": lambda: _universal(tables),
+        "hubs": lambda: _hubs(tables),
         "cross_task_deactivation": lambda: [_diagonal(tables)],
         "overlap_rate": lambda: [_overlap(tables)],
         "selection_damage": lambda: _damage(tables),
