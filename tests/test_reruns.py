@@ -7,7 +7,9 @@ with a changed config then says which rules would run. Snakemake has no record o
 
 import copy
 import json
+import os
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -493,6 +495,16 @@ def test_with_snakemakes_record_it_is_the_same(starts, tmp_path):
 def test_an_unchanged_config_runs_nothing(workflows, starts):
     for name, workflow in workflows.items():
         assert workflow.would_run(starts[0][name]) == {}
+
+
+def test_data_and_models_that_are_copied_anew_rerun_nothing(workflows, starts):
+    """Their content counts, not their date."""
+    configs, folder = starts
+    later = time.time() + 1000
+    for file in folder.rglob("*"):
+        os.utime(file, (later, later))
+    for name in ("local", "folder", "gguf"):
+        assert workflows[name].would_run(configs[name]) == {}
 
 
 @pytest.mark.parametrize(

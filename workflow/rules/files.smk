@@ -29,9 +29,15 @@ MATCHED_DRAWS = range(
 K = percent_text(CONFIG.selection.k)
 
 
+def given(path):
+    """An input that no rule makes. Its content counts, by its link in the spec, and not its date: data that are copied
+    anew rerun nothing."""
+    return ancient(str(path))
+
+
 def own_file(name):
     """A file in the project's `workflow` folder, by the shortest way from where Snakemake runs."""
-    return os.path.relpath((LIBRARY / name).resolve())
+    return given(os.path.relpath((LIBRARY / name).resolve()))
 
 
 def source_files(task, split):
@@ -39,16 +45,17 @@ def source_files(task, split):
     source = RUN.tasks[task].data.source
     if source.local is None:
         return []
-    return list(dict.fromkeys(str(local_split(source.local, source.splits, name)) for name in SOURCE_SPLITS[split]))
+    splits = dict.fromkeys(local_split(source.local, source.splits, name) for name in SOURCE_SPLITS[split])
+    return [given(path) for path in splits]
 
 
 def base_model_files():
     """The local files that the base model is imported from; none if it comes from the hub."""
     source = CONFIG.model.source
     if source.gguf:
-        return [source.gguf]
+        return [given(source.gguf)]
     if source.path:
-        return list(map(str, files_of_a_model(Path(source.path))))
+        return [given(path) for path in files_of_a_model(Path(source.path))]
     return []
 
 
