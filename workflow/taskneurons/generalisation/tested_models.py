@@ -19,7 +19,7 @@ from taskneurons.models.loaded import LoadedModel, load_model
 LOSS, SCORE = "loss", "score"
 
 
-class TestedSettings(StepSettings):
+class MeasuringSettings(StepSettings):
     """What the measures depend on.
 
     Attributes:
@@ -28,8 +28,6 @@ class TestedSettings(StepSettings):
         scored_examples: test examples of each of them, the first ones.
         batch_tokens: the most tokens in a batch of losses.
     """
-
-    __test__ = False  # pytest takes a class of this name for tests
 
     examples: int
     scored: list[str]
@@ -52,7 +50,7 @@ def _rows(task: Task, measure: str, values: list[float]) -> pd.DataFrame:
     return pd.DataFrame({"task": task.key, "measure": measure, "id": range(len(values)), "value": values})
 
 
-def main(settings: TestedSettings, *, model: Path, data: list[Path], tested: Path) -> None:
+def main(settings: MeasuringSettings, *, model: Path, data: list[Path], tested: Path) -> None:
     """Write a model's losses and scores.
 
     Args:
