@@ -32,6 +32,7 @@ class MultitaskSettings(FineTuningSettings):
 def fine_tune(
     settings: FineTuningSettings,
     state: str,
+    what: str,
     *,
     base: Path,
     data: list[Path],
@@ -44,6 +45,7 @@ def fine_tune(
 
     Args:
         state: what kind of model comes of it: multitask, or single-task.
+        what: the training's name in messages.
         base: the base model's folder.
         data, validation: the train and validation split of every task; no validation where the training watches none.
         checkpoint: where the training's state is kept, to go on after a kill.
@@ -73,7 +75,7 @@ def fine_tune(
         settings.training,
         loaded.compute,
         settings.seed,
-        f"{state} training",
+        what,
         validation_pairs,
         kept,
     )
@@ -96,6 +98,7 @@ def main(
     fine_tune(
         settings,
         "multitask",
+        "multi-task training",
         base=base,
         data=data,
         validation=validation,

@@ -25,6 +25,7 @@ def main(
     fine_tune(
         settings,
         "single-task",
+        "single-task training",
         base=base,
         data=[data],
         validation=validation,
