@@ -61,6 +61,7 @@ def small_config() -> dict[str, Any]:
     config["groups"] = {"train": {"CLS": ["film_reviews"]}, "test": {"GEN": ["cafe_facts"]}}
     config["overlap"] = {"proportions": [10, 100]}
     config["generalisation"]["overlap_ablation"]["pairs"] = "all"
+    config["generalisation"]["similarity"] = {"draws": 5}
     return config
 
 
