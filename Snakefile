@@ -36,6 +36,11 @@ if TUNING:
     include: "workflow/rules/tuning.smk"
 
 
+if GENERALISATION and CONFIG.groups.train:
+
+    include: "workflow/rules/group_tuning.smk"
+
+
 include: "workflow/rules/table_inputs.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"

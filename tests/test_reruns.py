@@ -56,7 +56,12 @@ TUNED = {"neuron_tuning", "tuned_evaluation", *TUNING_TABLES, *BUDGET_TABLE}
 # The proportions take the deltas at selection.k from neuron_tuning.
 TUNED_AND_SHARED = {*TUNED, "proportion_evaluation", *PROPORTION_TABLE}
 BUDGETED = {"budget_tuning", *BUDGET_TABLE}
-TUNING = {"rate_search", "table_learning_rates", *TUNED, *PROPORTIONED, *BUDGETED}
+SWEEP_TABLE = {"table_proportion_sweep", "figure_proportion_sweep", "report"}
+SWEPT = {"proportion_sweep", *SWEEP_TABLE}
+ABLATION_TABLES = {"table_overlap_ablation", "figure_overlap_ablation", "table_overlap_regression", "report"}
+ABLATED = {"overlap_ablation", *ABLATION_TABLES}
+GROUPED = {*SWEPT, *ABLATED}
+TUNING = {"rate_search", "table_learning_rates", *TUNED, *PROPORTIONED, *BUDGETED, *GROUPED}
 DAMAGE_TABLE = {"table_selection_damage", "figure_selection_damage", "report"}
 DAMAGED = {"damage", *DAMAGE_TABLE}
 SPECIFICITY_TABLE = {"table_specificity", "figure_specificity", "report"}
@@ -286,9 +291,19 @@ MATRIX = {
     ),
     "evaluation.label_score": ("embedded", "mean", {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}),
     "evaluation.cross_task_examples": ("embedded", 9, {*EVALUATED, "tuned_evaluation", *TUNING_TABLES}),
-    "groups.train.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
-    "groups.test.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
+    "groups.train.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *GROUPED}),
+    "groups.test.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *GROUPED}),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
+    "generalisation.train_examples": ("embedded", 9, GROUPED),
+    "generalisation.examples": ("embedded", 9, GROUPED),
+    "generalisation.scored_examples": ("embedded", 9, GROUPED),
+    "generalisation.proportions.percents": ("embedded", [20], SWEPT),
+    "generalisation.proportions.reading": ("embedded", "own", SWEPT),
+    "generalisation.proportions.seeds": ("embedded", [5], SWEPT),
+    "generalisation.overlap_ablation.pairs": ("two groups", ["CLS-CLS"], ABLATION_TABLES),
+    "generalisation.overlap_ablation.trained": ("embedded", [20], ABLATED),
+    "generalisation.overlap_ablation.shares": ("embedded", [20], ABLATED),
+    "generalisation.overlap_ablation.draws": ("embedded", 2, ABLATED),
     # The overlap has replicates of its own.
     "tables.bootstrap": ("embedded", 9, {*NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE}),
     "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE}),
@@ -309,7 +324,8 @@ def embedded() -> dict:
     keys = ("film_reviews", "dish_reviews", "cafe_facts")
     config["tasks"] = {key: config["tasks"][key] for key in keys}
     config["groups"] = {"train": {"CLS": ["film_reviews"]}, "test": {"CLS": ["dish_reviews"]}}
-    config["generalisation"]["overlap_ablation"]["pairs"] = "all"
+    config["generalisation"]["overlap_ablation"] |= {"pairs": "all", "trained": [10], "draws": 3}
+    config["generalisation"]["proportions"] |= {"percents": [10], "seeds": [0]}
     # Few sets: every dry-run looks at all of them.
     config["selection"]["random_draws"] = 1
     config["neuron_tuning"]["rates"]["tasks"] = ["film_reviews"]
@@ -377,6 +393,8 @@ def starting_configs(folder: Path) -> dict[str, dict]:
     for key in ("sizes", "tokens"):
         start["own"]["tasks"]["film_reviews"][key] = dict(start["own"]["data"][key])
     start["own"]["tasks"]["film_reviews"]["nulls"] = "error"
+    start["two groups"] = embedded()
+    start["two groups"]["groups"]["test"]["GEN"] = ["cafe_facts"]
     start["watched"] = embedded()
     start["watched"]["training"]["validation"] = 2
     start["label prompt"] = embedded()
