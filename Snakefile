@@ -41,6 +41,11 @@ if GENERALISATION:
     include: "workflow/rules/similarity.smk"
 
 
+if GENERALISATION and CONFIG.groups.train:
+
+    include: "workflow/rules/group_tuning.smk"
+
+
 include: "workflow/rules/table_inputs.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"

@@ -39,7 +39,12 @@ FROM_SCORE_TABLES = {
     "figure_cross_task_tuning",  # Figure 5 has the matrices of both
     "report",
 }
-PROPORTION_TABLE = {"table_single_task_proportion", "figure_single_task_proportion", "report"}
+PROPORTION_TABLE = {
+    "table_single_task_proportion",
+    "figure_single_task_proportion",
+    "figure_proportion_sweep",  # which has Figure 6 beside Figure 2
+    "report",
+}
 ZERO_SHOT_TABLES = {
     "table_zero_shot",
     "table_neuron_tuning",
@@ -58,7 +63,12 @@ TUNED = {"neuron_tuning", "tuned_evaluation", *TUNING_TABLES, *BUDGET_TABLE}
 # The proportions take the deltas at selection.k from neuron_tuning.
 TUNED_AND_SHARED = {*TUNED, "proportion_evaluation", *PROPORTION_TABLE}
 BUDGETED = {"budget_tuning", *BUDGET_TABLE}
-TUNING = {"rate_search", "table_learning_rates", *TUNED, *PROPORTIONED, *BUDGETED}
+SWEEP_TABLE = {"table_proportion_sweep", "figure_proportion_sweep", "report"}
+SWEPT = {"proportion_sweep", *SWEEP_TABLE}
+ABLATION_TABLES = {"table_overlap_ablation", "figure_overlap_ablation", "table_overlap_regression", "report"}
+ABLATED = {"overlap_ablation", *ABLATION_TABLES}
+GROUPED = {*SWEPT, *ABLATED}
+TUNING = {"rate_search", "table_learning_rates", *TUNED, *PROPORTIONED, *BUDGETED, *GROUPED}
 DAMAGE_TABLE = {"table_selection_damage", "figure_selection_damage", "report"}
 DAMAGED = {"damage", *DAMAGE_TABLE}
 SPECIFICITY_TABLE = {"table_specificity", "figure_specificity", "report"}
@@ -68,7 +78,8 @@ OWN_DAMAGE = {"own_damage", *EQUAL_DAMAGE}
 COMPARING = {"select_contrastive", "select_activation_entropy", "select_universal"}
 COMPARED = {*COMPARING, *DAMAGED, *OWN_DAMAGE}
 BASE_COMPARED = {"select_contrastive", "select_without_universal", *TUNING}
-FROM_BASE_COMPARED = BASE_COMPARED - {"proportion_tuning"}  # whose sets compare nothing
+# The sets of proportions and of groups compare nothing.
+FROM_BASE_COMPARED = (BASE_COMPARED - {"proportion_tuning", *GROUPED}) | {"figure_proportion_sweep", "report"}
 # What looks at validation examples.
 VALIDATED = {*TUNING, *OWN_DAMAGE}
 STABILITY = {"table_stability", "figure_stability", "report"}
@@ -101,13 +112,14 @@ BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
 DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
 TESTED = {
     *("prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *SPECIFICITY, *SET_EFFECTS, *TUNING_EVALUATED),
-    *MEASURED,
+    *(*MEASURED, *GROUPED),
 }
 ATTRIBUTED = {"prepare_data", "activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED}
 NAMED = {
     *(*ZERO_SHOT_TABLES, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE, *SET_TABLES),
     *SIMILARITY_TABLES,
 }
+RESAMPLED = {*NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE, *SWEEP_TABLE, *ABLATION_TABLES}
 WITH_MODEL = {
     *("table_deactivation", "table_deactivation_means", "figure_deactivation", "table_zero_shot"),
     *("table_neuron_tuning", "table_neuron_tuning_means", "figure_neuron_tuning", "report"),
@@ -183,7 +195,8 @@ MATRIX = {
     "tasks.*.sizes.train": ("own", 11, {"prepare_data", *TRAINED, *TUNING}),
     "tasks.*.sizes.attribution": ("own", 11, ATTRIBUTED),
     "tasks.*.sizes.validation": ("own", 11, {"prepare_data", *VALIDATED}),
-    "tasks.*.sizes.test": ("own", 11, TESTED),
+    # Of a training task, on which overlap with the test tasks' neurons is not tested.
+    "tasks.*.sizes.test": ("own", 11, TESTED - (ABLATED - {"report"})),
     "tasks.*.tokens.prompt": ("own", 11, DATA),
     "tasks.*.tokens.target": ("own", 11, DATA),
     "data.sizes.train": ("embedded", 11, {"prepare_data", *TRAINED, *TUNING}),
@@ -279,7 +292,7 @@ MATRIX = {
     "neuron_tuning.rates.extensions": ("embedded", 5, TUNING),
     "neuron_tuning.rates.tasks": ("embedded", ["cafe_facts"], TUNING),
     "neuron_tuning.rates.common": ("embedded", 0.5, {*TUNED_AND_SHARED, *BUDGETED}),
-    "neuron_tuning.curve": ("embedded", 5, TUNING - {"rate_search", "table_learning_rates"}),
+    "neuron_tuning.curve": ("embedded", 5, {*TUNED_AND_SHARED, *PROPORTIONED, *BUDGETED}),
     "neuron_tuning.budgets.tasks": ("embedded", ["cafe_facts"], {"matched_selection", *BUDGETED}),
     "neuron_tuning.budgets.percents": (
         "embedded",
@@ -301,23 +314,31 @@ MATRIX = {
     "evaluation.batch_size": (
         "embedded",
         9,
-        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *OWN_DAMAGE, *TUNING_EVALUATED, *MEASURED},
+        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *OWN_DAMAGE, *TUNING_EVALUATED, *MEASURED, *GROUPED},
     ),
     "evaluation.label_score": (
         "embedded",
         "mean",
-        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED, *MEASURED},
+        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED, *MEASURED, *GROUPED},
     ),
     "evaluation.cross_task_examples": ("embedded", 9, {*EVALUATED, "tuned_evaluation", *TUNING_TABLES}),
-    "groups.train.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *SINGLE}),
-    "groups.test.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *(SINGLE - {"single_task"})}),
-    "generalisation.examples": ("embedded", 9, MEASURED),
-    "generalisation.scored_examples": ("embedded", 9, MEASURED),
+    "groups.train.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *SINGLE, *GROUPED}),
+    "groups.test.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *(SINGLE - {"single_task"}), *GROUPED}),
     "generalisation.similarity.draws": ("embedded", 9, SIMILARITY),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
+    "generalisation.train_examples": ("embedded", 9, GROUPED),
+    "generalisation.examples": ("embedded", 9, {*MEASURED, *GROUPED}),
+    "generalisation.scored_examples": ("embedded", 9, {*MEASURED, *GROUPED}),
+    "generalisation.proportions.percents": ("embedded", [20], SWEPT),
+    "generalisation.proportions.reading": ("embedded", "own", SWEPT),
+    "generalisation.proportions.seeds": ("embedded", [5], SWEPT),
+    "generalisation.overlap_ablation.pairs": ("two groups", ["CLS-CLS"], ABLATION_TABLES),
+    "generalisation.overlap_ablation.trained": ("embedded", [20], ABLATED),
+    "generalisation.overlap_ablation.shares": ("embedded", [20], ABLATED),
+    "generalisation.overlap_ablation.draws": ("embedded", 2, ABLATED),
     # The overlap has replicates of its own.
-    "tables.bootstrap": ("embedded", 9, {*NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE}),
-    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE}),
+    "tables.bootstrap": ("embedded", 9, RESAMPLED - {"table_overlap_regression"}),
+    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *RESAMPLED}),
 }
 
 
@@ -335,7 +356,8 @@ def embedded() -> dict:
     keys = ("film_reviews", "dish_reviews", "cafe_facts")
     config["tasks"] = {key: config["tasks"][key] for key in keys}
     config["groups"] = {"train": {"CLS": ["film_reviews"]}, "test": {"CLS": ["dish_reviews"]}}
-    config["generalisation"]["overlap_ablation"]["pairs"] = "all"
+    config["generalisation"]["overlap_ablation"] |= {"pairs": "all", "trained": [10], "draws": 3}
+    config["generalisation"]["proportions"] |= {"percents": [10], "seeds": [0]}
     # Few sets: every dry-run looks at all of them.
     config["selection"]["random_draws"] = 1
     config["neuron_tuning"]["rates"]["tasks"] = ["film_reviews"]
@@ -403,6 +425,8 @@ def starting_configs(folder: Path) -> dict[str, dict]:
     for key in ("sizes", "tokens"):
         start["own"]["tasks"]["film_reviews"][key] = dict(start["own"]["data"][key])
     start["own"]["tasks"]["film_reviews"]["nulls"] = "error"
+    start["two groups"] = embedded()
+    start["two groups"]["groups"]["test"]["GEN"] = ["cafe_facts"]
     start["watched"] = embedded()
     start["watched"]["training"]["validation"] = 2
     start["label prompt"] = embedded()
@@ -558,6 +582,8 @@ def test_a_label_score_concerns_classification_only(workflows, starts):
     jobs = workflows["embedded"].would_run(config)
     rules = ("zero_shot", "deactivation", "damage", "tuned_evaluation", "proportion_evaluation")
     assert [jobs[rule] for rule in rules] == [2, 2, 2, 2, 1]
+    config = changed(starts[0]["two groups"], "evaluation.label_score", "mean", starts[1])
+    assert workflows["two groups"].would_run(config)["overlap_ablation"] == 1  # of two, one of which tests generation
 
 
 # What is edited → the rules that run.
@@ -570,11 +596,13 @@ EDITS = {
         *SET_EFFECTS,
     },
     ("deactivation/set_effects.py", "= -own.sum", "= -1 * own.sum"): SET_EFFECTS,
+    ("generalisation/overlap_ablation.py", '"draw": cell.draw', '"draw": 1 * cell.draw'): ABLATED,
+    ("generalisation/routed.py", "/ size", "/ (1 * size)"): GROUPED,
     ("tables/set_effects.py", "np.array([0.0, *shares])", "np.array([-1.0, *shares])"): SET_TABLES,
     ("tables/jaccard.py", '"chance"', '"by_chance"'): {"table_jaccard", "figure_jaccard", "report"},
     ("figures/jaccard.py", '"viridis"', '"magma"'): {"figure_jaccard", "report"},
     ("data/suite/words.py", '"river"', '"brook"'): EVERYTHING,
-    ("report/findings.py", "Among the", "Of the"): {"report"},
+    ("report/findings/proofs.py", "Among the", "Of the"): {"report"},
     ("report/publish.py", "run.json", "record.json"): set(),
     ("attribution/criteria/gradient_norm.py", "norm(dim=1)", "norm(dim=1, p=2)"): FAITHFULNESS,
     ("attribution/criteria/activation_frequency.py", "values > 0", "values > 1"): {

@@ -2,6 +2,7 @@ import atexit
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import sys

@@ -43,6 +43,14 @@ INPUTS = {
         seed=PROPORTIONS.seeds,
         task=PROPORTION_TASKS,
     ),
+    "proportion_sweeps": lambda: expand(
+        "<results>/generalisation/proportions/{group}-seed{seed}.parquet", group=GROUPS.train, seed=SWEEP_SEEDS
+    ),
+    "overlap_ablations": lambda: expand(
+        "<results>/generalisation/overlap/{pair}-{k}.parquet",
+        pair=OVERLAP_PAIRS,
+        k=map(percent_text, OVERLAPS.trained),
+    ),
 }
 
 
