@@ -593,4 +593,7 @@ def test_presets_are_right(preset):
         config["data_root"] = str(SHARED)
     run = checked_config(config, ROOT)
     tasks = yaml.safe_load((ROOT / "workflow" / "presets" / "paper-tasks.yaml").read_text())
-    assert list(run.tasks) == list(tasks) and left_out(run.config) == {}
+    assert list(run.tasks) == list(tasks)
+    # What cannot be paid on two CPU cores.
+    without = {"proportion_sweep", "overlap_ablation", "overlap_regression"} if preset == "smollm2-135m" else set()
+    assert set(left_out(run.config)) == without

@@ -341,7 +341,7 @@ def test_tuning_budget(curves):
 def test_findings_about_the_budgets(curves, monkeypatch):
     (text,) = findings({"tuning_budget": pd.DataFrame(rows_of("tuning_budget", {"curves": curves}))}, 80)
     assert "Of too few tasks for a verdict: 15 steps at the tuned rate +1.500" in text and "more at these" not in text
-    monkeypatch.setattr("taskneurons.report.findings.ENOUGH_TASKS", 2)
+    monkeypatch.setattr("taskneurons.report.findings.proofs.ENOUGH_TASKS", 2)
     (text,) = findings({"tuning_budget": pd.DataFrame(rows_of("tuning_budget", {"curves": curves}))}, 80)
     assert "k = 10 % unless another is named (at the rates chosen for it)." in text
     assert (

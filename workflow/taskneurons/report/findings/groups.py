@@ -101,7 +101,7 @@ def overlap_regression(tables: Tables) -> list[str]:
                 told += f" (of the other kind {interval(found.loc['other kind'], 'coefficient', digits)})"
             parts.append(told)
             if group == first:
-                better[model] = verdict == "better"
+                better[model] = told_as == "better"
         if len(better) == 2:
             claim = CLAIMS[better["overlap alone"], better["with placebos"]]
             sentences.append(

@@ -80,17 +80,17 @@ def similarity_correlation(tables: Tables) -> list[str]:
             f"positive with p < 0.05 for {(sure & (rows['value'] > 0)).sum()} and negative with p < 0.05 for "
             f"{(sure & (rows['value'] < 0)).sum()} of {len(rows)} test tasks (means by test group: {listed})"
         )
-    limits = f"takes |r| of {needed(models, 'pearson'):.2f} by Pearson"
+    needs = f"takes |r| of {needed(models, 'pearson'):.2f} by Pearson"
     if models <= ALL_ORDERS:
         of_ranks = needed(models, "spearman")
-        limits += " and is out of Spearman's reach" if pd.isna(of_ranks) else f" and {of_ranks:.2f} by Spearman"
+        needs += " and is out of Spearman's reach" if pd.isna(of_ranks) else f" and {of_ranks:.2f} by Spearman"
     sentences = [
         f"Correlation of the similarity of parameters with generalisation over n = {models} models (Table 4; mean "
         f"vectors, mean over layers, intervals over models): {'; '.join(parts)}."
         if parts
         else "",
         f"What n = {models} can show: the smallest two-sided p of a rank correlation is {smallest_rank_p(models):.2g}, "
-        f"and p < 0.05 {limits}; of {len(tests)} tests {0.05 * len(tests):.1f} would have it by "
+        f"and p < 0.05 {needs}; of {len(tests)} tests {0.05 * len(tests):.1f} would have it by "
         f"chance.{_impossible(tests)}",
     ]
     return [sentence for sentence in sentences if sentence]
