@@ -259,6 +259,20 @@ def test_the_default_is_right():
             lambda c: c["groups"]["test"].update(CLS=["film_reviews"]),
             r"groups: film_reviews is in both train and test",
         ),
+        (
+            lambda c: c.update(
+                groups={
+                    "train": {"A": ["film_reviews"], "A-B": ["gift_pairs"]},
+                    "test": {"B-C": ["dish_reviews"], "C": ["chase_pairs"]},
+                }
+            ),
+            r"groups: two pairs of groups have the same name",
+        ),
+        (lambda c: c["groups"].update(test={}), r"groups: give groups of both, train and test"),
+        (
+            lambda c: c["generalisation"]["overlap_ablation"].update(pairs=["CLS-X"]),
+            r"overlap_ablation: pairs: there is no pair of groups 'CLS-X'; there are CLS-CLS, CLS-GEN",
+        ),
         (lambda c: c["model"].update(source={"path": "no/such"}), r"no/such holds no config\.json"),
         (lambda c: c["model"].update(source={"gguf": "no.gguf"}), r"GGUF file no\.gguf does not exist"),
         (lambda c: c.update(weights="no.gguf"), r"GGUF file no\.gguf does not exist"),

@@ -293,7 +293,7 @@ def test_terms_that_the_sets_cannot_tell_are_left_out_with_a_note():
     assert overlap_regression.estimable(sets, ["overlap", "score"])[1] == {"score": "told by the other terms"}
 
 
-def regression_file(path, pair, effect, draws=4):
+def regression_file(path, pair, effect, draws=5):
     """Controlled sets gain `effect` points for ten points of overlap, but for the noise of two tasks' examples."""
     rng, cells = np.random.default_rng(len(pair)), []
     for draw in range(draws):
@@ -319,13 +319,13 @@ def test_overlap_regression(tmp_path):
         assert alone["coefficient"] == pytest.approx(3, abs=0.05) and beside["coefficient"] == pytest.approx(
             3, abs=0.05
         )
-        assert (alone["n_rows"], alone["n_clusters"]) == (8 * pairs, 4 * pairs)
-        assert (beside["n_rows"], beside["n_clusters"]) == (24 * pairs, 4 * pairs)
+        assert (alone["n_rows"], alone["n_clusters"]) == (10 * pairs, 5 * pairs)
+        assert (beside["n_rows"], beside["n_clusters"]) == (30 * pairs, 5 * pairs)
     size = cell(rows, group="all pairs", model="with placebos", term="size")
     assert (size["coefficient"], size["note"]) == (None, "the same in all sets of a pair")
     (text,) = findings({"overlap_regression": pd.DataFrame(rows)}, 80)
     assert text.startswith("That more overlap with the test tasks' neurons goes with better results shows, also beside")
-    assert "on 4 to 8 draws" in text
+    assert "on 5 to 10 draws" in text
 
 
 @pytest.mark.parametrize(("effect", "claim"), [(-3.0, "does not show, by the score"), (0.0, "does not show")])
@@ -336,8 +336,14 @@ def test_a_claim_that_does_not_show_is_said_not_to(effect, claim, tmp_path):
     assert claim in text and "all pairs" not in text
 
 
-def test_one_draw_is_too_few_for_a_regression(tmp_path):
-    path = regression_file(tmp_path / "one.parquet", "CLS-CLS", 1.0, draws=1)
+def test_as_many_draws_as_coefficients_are_too_few_for_a_regression(tmp_path):
+    """Three terms and an intercept; overlap alone is one term and an intercept."""
+    path = regression_file(tmp_path / "one.parquet", "CLS-CLS", 1.0, draws=4)
     rows = rows_of("overlap_regression", {"overlap_ablations": [path]}, config=CONFIG)
-    assert {row["note"] for row in rows} == {"too few sets or draws"}
-    assert findings({"overlap_regression": pd.DataFrame(rows)}, 80) == []
+    told = {(row["model"], row["term"]): row["note"] for row in rows}
+    assert told["overlap alone", "overlap"] is None
+    assert {note for (model, _), note in told.items() if model == "with placebos"} == {
+        "no more draws or sets than coefficients"
+    }
+    (text,) = findings({"overlap_regression": pd.DataFrame(rows)}, 80)
+    assert "shows by overlap alone (there are too few sets to tell it from the placebos), by the score" in text

@@ -83,7 +83,7 @@ if SWEEP:
                 percents=SWEEP.percents,
                 reading=SWEEP.reading,
             ),
-            files=files(checkpoints=f"{CHECKPOINTS}/proportions/{{group}}-seed{{seed}}"),
+            files=files(checkpoints=f"{CHECKPOINTS}/proportions-of-{{group}}-seed{{seed}}"),
         shell:
             STEP
 
@@ -120,6 +120,6 @@ if OVERLAPS:
                 draws=OVERLAPS.draws,
                 draw_seed=CONFIG.seed,
             ),
-            files=files(checkpoints=f"{CHECKPOINTS}/overlap/{{pair}}-{{k}}"),
+            files=files(checkpoints=f"{CHECKPOINTS}/overlap-of-{{pair}}-{{k}}"),
         shell:
             STEP

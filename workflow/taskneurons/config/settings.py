@@ -857,6 +857,8 @@ class GroupsSection(Settings):
             raise ValueError(f"{', '.join(sorted(both))} is in both train and test")
         if bool(self.train) != bool(self.test):
             raise ValueError("give groups of both, train and test, or of none")
+        if len(self.pairs()) < len(self.train) * len(self.test):
+            raise ValueError("two pairs of groups have the same name, <train>-<test>: name groups without hyphens")
         return self
 
     def pairs(self) -> dict[str, tuple[str, str]]:

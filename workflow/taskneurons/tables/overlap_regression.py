@@ -71,7 +71,7 @@ def regression(sets: pd.DataFrame, terms: list[str], confidence: float) -> dict[
     """Term → its coefficient, standard error (clustered by draw), interval and p, by t with G − 1 degrees of freedom.
 
     Args:
-        sets: as `sets_of` gives them; more rows than coefficients, and at least two clusters.
+        sets: as `sets_of` gives them; with more clusters than coefficients, those of the pairs counted.
     """
     design = pd.concat([sets[terms], pd.get_dummies(sets["pair"]).astype(float)], axis=1)
     clusters = pd.factorize(sets["cluster"])[0]
@@ -99,8 +99,8 @@ def _rows(group: str, model: str, measure: str, sets: pd.DataFrame, confidence: 
     sets = sets[sets["kind"].isin(kinds)].reset_index(drop=True)
     kept, notes = estimable(sets, terms)
     clusters, pairs = sets["cluster"].nunique(), sets["pair"].nunique()
-    if clusters < 2 or len(sets) <= len(kept) + pairs:
-        kept, notes = [], dict.fromkeys(terms, "too few sets or draws")
+    if min(clusters, len(sets)) <= len(kept) + pairs:
+        kept, notes = [], dict.fromkeys(terms, "no more draws or sets than coefficients")
     found = regression(sets, kept, confidence) if kept else {}
     shown = {"group": group, "model": model, "measure": measure}
     numbers = {"n_rows": len(sets), "n_clusters": clusters}

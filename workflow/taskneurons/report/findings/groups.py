@@ -80,6 +80,8 @@ CLAIMS = {  # better by overlap alone, better beside the placebos → the paper'
     (True, False): "shows by overlap alone, and does not beside the placebos",
     (False, True): "shows beside the placebos alone",
     (False, False): "does not show",
+    (True, None): "shows by overlap alone (there are too few sets to tell it from the placebos)",
+    (False, None): "does not show by overlap alone (there are too few sets to tell it from the placebos)",
 }
 
 
@@ -102,8 +104,8 @@ def overlap_regression(tables: Tables) -> list[str]:
             parts.append(told)
             if group == first:
                 better[model] = told_as == "better"
-        if len(better) == 2:
-            claim = CLAIMS[better["overlap alone"], better["with placebos"]]
+        if "overlap alone" in better:
+            claim = CLAIMS[better["overlap alone"], better.get("with placebos")]
             sentences.append(
                 f"That more overlap with the test tasks' neurons goes with better results {claim}, "
                 f"by the {measure} ({first}). Ten points more of the trained set in their union, in {unit}: "
