@@ -36,6 +36,11 @@ if TUNING:
     include: "workflow/rules/tuning.smk"
 
 
+if GENERALISATION:
+
+    include: "workflow/rules/transfer.smk"
+
+
 include: "workflow/rules/table_inputs.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"

@@ -60,6 +60,7 @@ def small_config() -> dict[str, Any]:
     config["tables"]["bootstrap"] = 20
     config["groups"] = {"train": {"CLS": ["film_reviews"]}, "test": {"GEN": ["cafe_facts"]}}
     config["overlap"] = {"proportions": [10, 100]}
+    config["generalisation"] |= {"examples": 3, "scored_examples": 3, "transfer": {"probes": 2}}
     config["generalisation"]["overlap_ablation"]["pairs"] = "all"
     return config
 

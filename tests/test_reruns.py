@@ -38,7 +38,11 @@ FROM_SCORE_TABLES = {
     "report",
 }
 PROPORTION_TABLE = {"table_single_task_proportion", "figure_single_task_proportion", "report"}
+TRANSFER_TABLE = {"table_transfer_prediction", "figure_transfer_prediction", "report"}
+TRANSFER = {"transfer", "transfer_base", *TRANSFER_TABLE}
+PROBED = {"task_probe", *TRANSFER_TABLE}
 ZERO_SHOT_TABLES = {
+    *TRANSFER_TABLE,
     "table_zero_shot",
     "table_neuron_tuning",
     "table_neuron_tuning_means",
@@ -52,7 +56,7 @@ TUNING_TABLES = {"table_neuron_tuning_effect", *(ZERO_SHOT_TABLES - {"table_zero
 BUDGET_TABLE = {"table_tuning_budget", "figure_tuning_budget", "report"}
 TUNING_EVALUATED = {"tuned_evaluation", "proportion_evaluation", *TUNING_TABLES, *PROPORTION_TABLE}
 PROPORTIONED = {"proportion_tuning", "proportion_evaluation", *PROPORTION_TABLE}
-TUNED = {"neuron_tuning", "tuned_evaluation", *TUNING_TABLES, *BUDGET_TABLE}
+TUNED = {"neuron_tuning", "tuned_evaluation", "transfer", "task_vectors", *TUNING_TABLES, *BUDGET_TABLE}
 # The proportions take the deltas at selection.k from neuron_tuning.
 TUNED_AND_SHARED = {*TUNED, "proportion_evaluation", *PROPORTION_TABLE}
 BUDGETED = {"budget_tuning", *BUDGET_TABLE}
@@ -89,17 +93,23 @@ BASE_SCORED = {"plain_attribution", *BASE_SELECTED}
 OTHERWISE_SCORED = {"plain_attribution", "selection", *COMPARING, *OWN_DAMAGE, *SET_EFFECTS}
 MEANS = {"mean_outputs", "table_universal_neurons", "report", *OTHERWISE_SCORED}
 TRAINED = {"multitask", "activations", *SCORED, *MEANS, *FAITHFULNESS}
-BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
-DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
-TESTED = {"prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *SPECIFICITY, *SET_EFFECTS, *TUNING_EVALUATED}
-ATTRIBUTED = {"prepare_data", "activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED}
+BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED, *TRANSFER, *PROBED}
+DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED, *TRANSFER, *PROBED}
+TESTED = {
+    *("prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *SPECIFICITY, *SET_EFFECTS, *TUNING_EVALUATED),
+    *TRANSFER,
+}
+ATTRIBUTED = {"prepare_data", "activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED, *PROBED}
 NAMED = {*ZERO_SHOT_TABLES, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE, *SET_TABLES}
 WITH_MODEL = {
     *("table_deactivation", "table_deactivation_means", "figure_deactivation", "table_zero_shot"),
     *("table_neuron_tuning", "table_neuron_tuning_means", "figure_neuron_tuning", "report"),
 }
-SHOWN = {"table_learning_rates", *NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE}
-ON_MODELS = {"activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED}
+SHOWN = {*("table_learning_rates", *NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE)} - {
+    "table_transfer_prediction",
+    "figure_transfer_prediction",
+}  # which names no task
+ON_MODELS = {"activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED, *PROBED}
 EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
 PRETRAIN = "model.source.pretrain"
@@ -115,8 +125,8 @@ MATRIX = {
     "compute.dtype": ("embedded", "bfloat16", BASE),
     "compute.training_threads": ("embedded", 2, BASE),
     "compute.tuning_threads": ("embedded", 2, TUNING),
-    "compute.inference_threads": ("embedded", 2, {*ON_MODELS, *WITH_ZERO_SHOT}),
-    "compute.frozen_weights": ("embedded", "compute", {*ON_MODELS, *WITH_ZERO_SHOT}),
+    "compute.inference_threads": ("embedded", 2, {*ON_MODELS, *WITH_ZERO_SHOT, *TRANSFER}),
+    "compute.frozen_weights": ("embedded", "compute", {*ON_MODELS, *WITH_ZERO_SHOT, *TRANSFER}),
     "compute.training_batch_tokens": ("embedded", 99, BASE),
     "compute.gradient_checkpointing": ("embedded", True, BASE),
     "model.name": ("embedded", "other", WITH_MODEL),
@@ -196,7 +206,7 @@ MATRIX = {
     "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, "plain_attribution", *BASE_SCORED}),
     "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, "plain_attribution", *BASE_SCORED}),
     "attribution.batch_size": ("embedded", 9, ON_MODELS),
-    "attribution.batch_tokens": ("embedded", 9999, ON_MODELS),
+    "attribution.batch_tokens": ("embedded", 9999, {*ON_MODELS, *TRANSFER}),
     "attribution.shards": (
         "embedded",
         2,
@@ -282,13 +292,15 @@ MATRIX = {
     "evaluation.batch_size": (
         "embedded",
         9,
-        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *OWN_DAMAGE, *TUNING_EVALUATED},
+        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *OWN_DAMAGE, *TUNING_EVALUATED, *TRANSFER},
     ),
     "evaluation.label_score": ("embedded", "mean", {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}),
     "evaluation.cross_task_examples": ("embedded", 9, {*EVALUATED, "tuned_evaluation", *TUNING_TABLES}),
     "groups.train.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "groups.test.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
+    "generalisation.examples": ("embedded", 9, TRANSFER),
+    "generalisation.transfer.probes": ("embedded", 9, {"transfer", *PROBED}),  # features are taken of fewer
     # The overlap has replicates of its own.
     "tables.bootstrap": ("embedded", 9, {*NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE}),
     "tables.confidence": ("embedded", 90, {"table_overlap_rate", *NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE}),

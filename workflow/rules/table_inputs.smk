@@ -39,6 +39,17 @@ INPUTS = {
         seed=PROPORTIONS.seeds,
         task=PROPORTION_TASKS,
     ),
+    "first_tuned_predictions": lambda: predictions([f"neuron_tuning-seed{TUNING_SEEDS[0]}"]),
+    "base_masks": lambda: [own_mask(BASE_SCORED, task) for task in TASKS],
+    "base_similarity": lambda: [],
+    "transfer_losses": lambda: [
+        "<results>/generalisation/transfer-base.parquet",
+        *expand("<results>/generalisation/transfer/{task}.parquet", task=TASKS),
+    ],
+    "tuned_features": lambda: expand("<results>/generalisation/features/{task}.parquet", task=TASKS),
+    "task_probes": lambda: expand("<results>/generalisation/probes/{task}.parquet", task=TASKS),
+    "task_vectors": lambda: ["<results>/generalisation/task_vectors.parquet"],
+    "tested_models": lambda: [],
 }
 
 

@@ -197,6 +197,18 @@ TABLES = [
         needs=("several tasks",),
     ),
     Table(
+        "transfer_prediction",
+        "what predicts transfer from one task to another: neuron overlap, parameter similarity and their rivals",
+        inputs=(
+            *("transfer_losses", "tuned_features", "task_probes", "task_vectors", "base_masks", "base_similarity"),
+            *("tested_models", "base_predictions", "first_tuned_predictions"),
+        ),
+        fields=("family", "metric"),
+        config=(*CROSSED, "selection.k", "selection.scope"),
+        figure=True,
+        needs=("neuron tuning", "several tasks", "transfer"),
+    ),
+    Table(
         "neurons_per_layer",
         "where each task's neurons lie",
         inputs=("masks",),
