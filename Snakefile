@@ -38,6 +38,7 @@ if TUNING:
 
 if GENERALISATION:
 
+    include: "workflow/rules/similarity.smk"
     include: "workflow/rules/transfer.smk"
 
 

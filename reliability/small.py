@@ -62,6 +62,7 @@ def small_config() -> dict[str, Any]:
     config["overlap"] = {"proportions": [10, 100]}
     config["generalisation"] |= {"examples": 3, "scored_examples": 3, "transfer": {"probes": 2}}
     config["generalisation"]["overlap_ablation"]["pairs"] = "all"
+    config["generalisation"]["similarity"] = {"draws": 5}
     return config
 
 

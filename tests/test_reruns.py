@@ -39,7 +39,6 @@ FROM_SCORE_TABLES = {
 }
 PROPORTION_TABLE = {"table_single_task_proportion", "figure_single_task_proportion", "report"}
 TRANSFER_TABLE = {"table_transfer_prediction", "figure_transfer_prediction", "report"}
-TRANSFER = {"transfer", "transfer_base", *TRANSFER_TABLE}
 PROBED = {"task_probe", *TRANSFER_TABLE}
 ZERO_SHOT_TABLES = {
     *TRANSFER_TABLE,
@@ -87,20 +86,31 @@ FROM_OWN_SETS = {"table_universal_neurons", *MASK_TABLES, *FROM_MASK_TABLES, *EV
 SELECTED = {"selection", "random_selection", *FROM_OWN_SETS}
 FROM_SCORES = {"table_overlap_rate", *SELECTED, *COMPARED, *STABILITY}
 SCORED = {"attribution", *FROM_SCORES, *SET_EFFECTS}
+# What looks at models that are trained on one task alone.
+CORRELATION_TABLE = {"table_similarity_correlation", "figure_similarity_correlation", "report"}
+SIMILARITY_TABLES = {"table_similarity", "figure_similarity", *CORRELATION_TABLE}
+SIMILARITY = {"similarity", *SIMILARITY_TABLES}
+MEASURED = {"tested_model", *CORRELATION_TABLE, *TRANSFER_TABLE}
+SINGLE = {"single_task", "plain_attribution", "task_vectors", *SIMILARITY, *MEASURED}
+# The losses of all models, those after neuron tuning too.
+LOSSES = {"transfer", *MEASURED}
 BASE_SELECTED = {"selection", "matched_selection", *BASE_COMPARED}
-BASE_SCORED = {"plain_attribution", *BASE_SELECTED}
+BASE_SCORED = {"plain_attribution", *SIMILARITY, *BASE_SELECTED}
 # The scores by the other reference, for specificity alone.
 OTHERWISE_SCORED = {"plain_attribution", "selection", *COMPARING, *OWN_DAMAGE, *SET_EFFECTS}
 MEANS = {"mean_outputs", "table_universal_neurons", "report", *OTHERWISE_SCORED}
-TRAINED = {"multitask", "activations", *SCORED, *MEANS, *FAITHFULNESS}
-BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED, *TRANSFER, *PROBED}
-DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED, *TRANSFER, *PROBED}
+TRAINED = {"multitask", *SINGLE, "activations", *SCORED, *MEANS, *FAITHFULNESS}
+BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED, *PROBED}
+DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED, *PROBED}
 TESTED = {
     *("prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *SPECIFICITY, *SET_EFFECTS, *TUNING_EVALUATED),
-    *TRANSFER,
+    *LOSSES,
 }
 ATTRIBUTED = {"prepare_data", "activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED, *PROBED}
-NAMED = {*ZERO_SHOT_TABLES, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE, *SET_TABLES}
+NAMED = {
+    *(*ZERO_SHOT_TABLES, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE, *SET_TABLES),
+    *SIMILARITY_TABLES,
+}
 WITH_MODEL = {
     *("table_deactivation", "table_deactivation_means", "figure_deactivation", "table_zero_shot"),
     *("table_neuron_tuning", "table_neuron_tuning_means", "figure_neuron_tuning", "report"),
@@ -125,8 +135,8 @@ MATRIX = {
     "compute.dtype": ("embedded", "bfloat16", BASE),
     "compute.training_threads": ("embedded", 2, BASE),
     "compute.tuning_threads": ("embedded", 2, TUNING),
-    "compute.inference_threads": ("embedded", 2, {*ON_MODELS, *WITH_ZERO_SHOT, *TRANSFER}),
-    "compute.frozen_weights": ("embedded", "compute", {*ON_MODELS, *WITH_ZERO_SHOT, *TRANSFER}),
+    "compute.inference_threads": ("embedded", 2, {*ON_MODELS, *WITH_ZERO_SHOT, *LOSSES}),
+    "compute.frozen_weights": ("embedded", "compute", {*ON_MODELS, *WITH_ZERO_SHOT, *LOSSES}),
     "compute.training_batch_tokens": ("embedded", 99, BASE),
     "compute.gradient_checkpointing": ("embedded", True, BASE),
     "model.name": ("embedded", "other", WITH_MODEL),
@@ -156,7 +166,7 @@ MATRIX = {
     ),
     # More than need be: of the compared rules only contrastive looks at families, and none at the core's share.
     "tasks.*.family": ("embedded", "other", {*COMPARED, *SET_EFFECTS, *FROM_BASE_COMPARED}),
-    "tasks.*.counterpart": ("embedded", None, WITH_MODEL),
+    "tasks.*.counterpart": ("embedded", None, {*WITH_MODEL, *CORRELATION_TABLE}),
     "tasks.*.prompt": ("embedded", "{review} so :", DATA),
     "tasks.*.target": ("hub", "text", DATA),
     "tasks.*.metric": ("generation", "accuracy", DATA),
@@ -206,7 +216,7 @@ MATRIX = {
     "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, "plain_attribution", *BASE_SCORED}),
     "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, "plain_attribution", *BASE_SCORED}),
     "attribution.batch_size": ("embedded", 9, ON_MODELS),
-    "attribution.batch_tokens": ("embedded", 9999, {*ON_MODELS, *TRANSFER}),
+    "attribution.batch_tokens": ("embedded", 9999, {*ON_MODELS, *LOSSES}),
     "attribution.shards": (
         "embedded",
         2,
@@ -216,6 +226,7 @@ MATRIX = {
             "merge_plain_attribution",
             *FROM_SCORES,
             *SET_EFFECTS,
+            *SIMILARITY,
             *BASE_SELECTED,
         },
     ),
@@ -225,8 +236,12 @@ MATRIX = {
     "stability.repeats": ("embedded", 2, SCORED),
     "stability.enough": ("embedded", 50, {"report"}),
     # The proportion at the former k is trained again: its delta now belongs to the proportions.
-    "selection.k": ("embedded", 20, {*SELECTED, "select_universal", *STABILITY, *BASE_SELECTED} - {"damage"}),
-    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *SET_EFFECTS, *BASE_SELECTED}),
+    "selection.k": (
+        "embedded",
+        20,
+        {*SELECTED, "select_universal", *STABILITY, *SIMILARITY, *BASE_SELECTED} - {"damage"},
+    ),
+    "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *SET_EFFECTS, *SIMILARITY, *BASE_SELECTED}),
     "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *SPECIFICITY}),
     "selection.random_scope": (
         "embedded",
@@ -292,14 +307,20 @@ MATRIX = {
     "evaluation.batch_size": (
         "embedded",
         9,
-        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *OWN_DAMAGE, *TUNING_EVALUATED, *TRANSFER},
+        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *OWN_DAMAGE, *TUNING_EVALUATED, *LOSSES},
     ),
-    "evaluation.label_score": ("embedded", "mean", {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED}),
+    "evaluation.label_score": (
+        "embedded",
+        "mean",
+        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED, *MEASURED},
+    ),
     "evaluation.cross_task_examples": ("embedded", 9, {*EVALUATED, "tuned_evaluation", *TUNING_TABLES}),
-    "groups.train.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
-    "groups.test.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", "report"}),
+    "groups.train.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *SINGLE}),
+    "groups.test.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *(SINGLE - {"single_task", "task_vectors"})}),
+    "generalisation.examples": ("embedded", 9, LOSSES),
+    "generalisation.scored_examples": ("embedded", 9, MEASURED),
+    "generalisation.similarity.draws": ("embedded", 9, SIMILARITY),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
-    "generalisation.examples": ("embedded", 9, TRANSFER),
     "generalisation.transfer.probes": ("embedded", 9, {"transfer", *PROBED}),  # features are taken of fewer
     # The overlap has replicates of its own.
     "tables.bootstrap": ("embedded", 9, {*NAMED, *BUDGET_TABLE, *SPECIFICITY_TABLE}),
@@ -511,7 +532,7 @@ def test_an_unchanged_config_runs_nothing(workflows, starts):
     ("split", "expected"),
     [
         ("train", DATA),  # test takes no prompt that training has
-        ("attribution", {*ATTRIBUTED, "zero_shot", "table_zero_shot"}),
+        ("attribution", {*ATTRIBUTED, "zero_shot", "table_zero_shot", "tested_model"}),
         ("test", {*TESTED, *VALIDATED}),
         ("validation", {"prepare_data", *VALIDATED}),
     ],

@@ -34,6 +34,10 @@ INPUTS = {
         ),
     ],
     "tuned_predictions": lambda: predictions(f"neuron_tuning-seed{seed}" for seed in TUNING_SEEDS),
+    "similarity": lambda: expand("<results>/similarity/{model}.parquet", model=map(single, TRAINING_TASKS)),
+    "single_task_tested": lambda: expand(
+        "<results>/generalisation/tested/{model}.parquet", model=map(single, TRAINING_TASKS)
+    ),
     "proportion_predictions": lambda: expand(
         "<results>/predictions/proportions-seed{seed}/{task}.parquet",
         seed=PROPORTIONS.seeds,

@@ -15,17 +15,23 @@ from taskneurons.training.loop import WholeModel, summary, train
 log = logging.getLogger(__name__)
 
 
-class MultitaskSettings(StepSettings):
-    """What the multi-task training depends on; `tasks` in the order of the data."""
+class FineTuningSettings(StepSettings):
+    """What a fine-tuning of the whole model depends on."""
 
     training: LoopSettings
-    tasks: list[str]
     seed: int
     compute: DeviceSettings
 
 
-def main(
-    settings: MultitaskSettings,
+class MultitaskSettings(FineTuningSettings):
+    """What the multi-task training depends on; `tasks` in the order of the data."""
+
+    tasks: list[str]
+
+
+def fine_tune(
+    settings: FineTuningSettings,
+    state: str,
     *,
     base: Path,
     data: list[Path],
@@ -34,9 +40,10 @@ def main(
     metrics: Path,
     model: Path,
 ) -> None:
-    """Fine-tune the base model.
+    """Fine-tune all parameters of the base model on some tasks together.
 
     Args:
+        state: what kind of model comes of it: multitask, or single-task.
         base: the base model's folder.
         data, validation: the train and validation split of every task; no validation where the training watches none.
         checkpoint: where the training's state is kept, to go on after a kill.
@@ -66,10 +73,33 @@ def main(
         settings.training,
         loaded.compute,
         settings.seed,
-        "multi-task training",
+        f"{state} training",
         validation_pairs,
         kept,
     )
     write_frame(metrics, history, "training", provenance)
-    save_model(model, loaded.model, loaded.tokenizer, {"state": "multitask", **provenance, **summary(history)})
+    save_model(model, loaded.model, loaded.tokenizer, {"state": state, **provenance, **summary(history)})
     kept.remove()
+
+
+def main(
+    settings: MultitaskSettings,
+    *,
+    base: Path,
+    data: list[Path],
+    validation: list[Path],
+    checkpoint: Path,
+    metrics: Path,
+    model: Path,
+) -> None:
+    """Fine-tune the base model on all tasks; the files are those of `fine_tune`."""
+    fine_tune(
+        settings,
+        "multitask",
+        base=base,
+        data=data,
+        validation=validation,
+        checkpoint=checkpoint,
+        metrics=metrics,
+        model=model,
+    )
