@@ -18,7 +18,7 @@ from taskneurons.core.errors import UserError
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.data.task import read_task
 from taskneurons.figures import transfer_prediction as figure
-from taskneurons.generalisation import probes, sketches, task_vectors, transfer
+from taskneurons.generalisation import probes, sketches, task_vectors, tested_models, transfer
 from taskneurons.generalisation.features import mean_features
 from taskneurons.models.loaded import save_model
 from taskneurons.neurons.blocks import widths
@@ -193,6 +193,17 @@ def test_a_planted_association_is_found_behind_row_and_column_effects():
     found = association.association(one, other, [], 100, 95)
     assert found.value > 0.8 and found.p < 0.001 and found.low > 0.5
     assert abs(association.raw_correlation(one, other)) < 0.5
+
+
+def test_intervals_hold_the_true_value_at_least_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    true = 6 / np.pi * np.arcsin(0.5 / 2)  # Spearman's of normal values whose correlation is 0.5
+    held = []
+    for _ in range(30):
+        one = rng.normal(size=(10, 10))
+        found = association.association(one, 0.5 * one + np.sqrt(0.75) * rng.normal(size=(10, 10)), [], 100, 95)
+        held.append(found.low <= true <= found.high)
+    assert np.mean(held) > 0.93
 
 
 def test_tasks_with_missing_pairs_are_left_out():
@@ -417,20 +428,17 @@ def inputs(tmp_path_factory):
     save_model(folder / "base", base.model, base.tokenizer, {"state": "base"})
     data = {task: data_file(folder / f"{task}.parquet", task) for task in TASKS}
     settings = transfer.TransferSettings(examples=3, probes=2, passes=PASSES, compute=CPU)
-    files = {"base": folder / "base", "tests": list(data.values())}
-    transfer.main(settings, **files, losses=folder / "transfer-base.parquet")
-    found = {"transfer_losses": [folder / "transfer-base.parquet"], "tuned_features": [], "task_probes": []}
+    files = {"base": folder / "base", "data": list(data.values()), "probes": list(data.values())}
+    before = tested_models.tested_frame(base, [read_task(path) for path in data.values()], 3, PASSES)
+    write_frame(folder / "base.parquet", before, "tested model", {"trained_on": ["task0", "task1"]})
+    found = {"base_tested": [folder / "base.parquet"], "tuned_tested": [], "tuned_features": [], "task_probes": []}
     deltas = []
     rng = np.random.default_rng(0)
     for number, task in enumerate(TASKS):
         made = {kind: folder / kind / f"{task}.parquet" for kind in ("losses", "features", "probes", "mask", "scores")}
         deltas.append(folder / f"{task}.safetensors")
         write_delta(deltas[-1], delta_of("llama", number, task))
-        transfer.main(
-            *(settings,),
-            **{**files, "probes": list(data.values()), "delta": deltas[-1]},
-            **{"losses": made["losses"], "features": made["features"]},
-        )
+        transfer.main(settings, **files, delta=deltas[-1], tested=made["losses"], features=made["features"])
         settings_of_probes = probes.ProbeSettings(examples=number + 1, passes=PASSES, compute=CPU)
         probes.main(settings_of_probes, model=folder / "base", data=data[task], probes=made["probes"])
         neurons = random_set(20, widths(base.model), number)
@@ -444,7 +452,7 @@ def inputs(tmp_path_factory):
                 ]
             )
             write_frame(path / f"{task}.parquet", scores, "predictions", {"task": task, "n_test": 6})
-        found["transfer_losses"].append(made["losses"])
+        found["tuned_tested"].append(made["losses"])
         found["tuned_features"].append(made["features"])
         found["task_probes"].append(made["probes"])
         found.setdefault("base_masks", []).append(made["mask"])
@@ -464,7 +472,7 @@ def inputs(tmp_path_factory):
         ]
     )
     write_frame(folder / "similarity.parquet", similarity, "similarity", {})
-    found |= {"task_vectors": [vectors_file], "base_similarity": [folder / "similarity.parquet"], "tested_models": []}
+    found |= {"task_vectors": [vectors_file], "base_similarity": [folder / "similarity.parquet"], "whole_tested": []}
     return found, deltas, data
 
 
@@ -478,7 +486,7 @@ def test_losses_and_features_are_those_of_the_model_with_the_delta(inputs):
     found, deltas, data = inputs
     loaded = loaded_of("llama")
     pairs = [[example.pair for example in read_task(path).encoded(loaded.tokenizer)] for path in data.values()]
-    for path, features, delta in zip(found["transfer_losses"][1:], found["tuned_features"], deltas, strict=True):
+    for path, features, delta in zip(found["tuned_tested"], found["tuned_features"], deltas, strict=True):
         with with_delta(loaded, read_delta(delta)), torch.no_grad():
             batch = collate([pair for examples in pairs for pair in examples[:3]], torch.device("cpu"))
             expected = sample_losses(loaded.model, batch).numpy()
@@ -500,7 +508,10 @@ def test_the_table_has_every_predictor_and_the_values_of_its_files(inputs):
     assert (table["status"] == np.where(table["measure"] == "loss", "primary", "exploratory")).all()
     of_losses = table[table["measure"] == "loss"].set_index("predictor")
     # Losses: the fall of the target's mean, by the source.
-    means = [read_frame(path, "tested model")[0].groupby("task")["value"].mean() for path in found["transfer_losses"]]
+    means = [
+        read_frame(path, "tested model")[0].groupby("task")["value"].mean()
+        for path in (*found["base_tested"], *found["tuned_tested"])
+    ]
     fall = np.array([[(means[0] - after)[task] for task in TASKS] for after in means[1:]])
     sets = [frame_set for frame_set, _ in map(transfer_prediction.read_mask, found["base_masks"])]
     overlap = np.array([[one.jaccard(other) for other in sets] for one in sets])  # all of one size: chance is the same
@@ -536,17 +547,16 @@ def test_whole_models_are_compared_among_the_tasks_that_they_were_trained_on(inp
     found, _, _ = inputs
     tested = []
     rng = np.random.default_rng(5)
-    for source in ("", *list(TASKS)[:4]):
+    for source in list(TASKS)[:4]:
         frame = pd.DataFrame({"task": list(TASKS), "measure": "loss", "id": 0, "value": rng.random(5)})
         scores = frame.assign(measure="score", value=9.0)  # of the groups' test tasks alone: not looked at
-        made = {"state": "single-task" if source else "base", "trained_on": [source] if source else ["task0", "task1"]}
         tested.append(tmp_path / f"{source}-model.parquet")
-        write_frame(tested[-1], pd.concat([frame, scores]), "tested model", made)
+        write_frame(tested[-1], pd.concat([frame, scores]), "tested model", {"trained_on": [source]})
     vectors = read_frame(found["task_vectors"][0], "task vectors")[0]
     four = vectors[vectors["first"].isin(list(TASKS)[:4]) & vectors["second"].isin(list(TASKS)[:4])]
     kinds = [four.assign(kind=kind, value=rng.random(16)) for kind in ("whole-model", "neuron-slices")]
     write_frame(tmp_path / "vectors.parquet", pd.concat([vectors, *kinds]), "task vectors", {})
-    changed = {**found, "tested_models": tested, "task_vectors": [tmp_path / "vectors.parquet"]}
+    changed = {**found, "whole_tested": tested, "task_vectors": [tmp_path / "vectors.parquet"]}
     table = pd.DataFrame(transfer_prediction.rows(table_settings(), **changed))
     whole = table[table["transfer"] == "whole-model"]
     assert whole["measure"].unique().tolist() == ["loss"] and whole["n_tasks"].unique().tolist() == [4]

@@ -4,31 +4,19 @@
 OWN_TUNED = f"<results>/deltas/{{task}}-seed{TUNING_SEEDS[0]}/own{K}-tuned.safetensors"
 PROBES = GENERALISATION.transfer.probes if GENERALISATION.transfer else 1
 
-# The models that are fine-tuned on one task alone.
-WHOLE_TASKS = []
-WHOLE_MODELS = [f"<results>/models/{single(task)}" for task in WHOLE_TASKS]
-
-
-def transfer_spec(**settings):
-    """The spec of a measurement of losses, and of features where there are probes."""
-    return spec(
-        "generalisation.transfer",
-        examples=GENERALISATION.examples,
-        passes=types.Passes(batch_size=CONFIG.evaluation.batch_size, batch_tokens=CONFIG.attribution.batch_tokens),
-        compute=compute("inference"),
-        **settings,
-    )
+# The tasks on which alone a whole model is fine-tuned.
+WHOLE_TASKS = TRAINING_TASKS if GENERALISATION.similarity else []
 
 
 rule transfer:
     """The losses of all tasks after training one task's own neurons, and that model's features of common inputs."""
     input:
         base="<results>/models/base",
-        tests=expand("<results>/data/{task}/test.parquet", task=TASKS),
+        data=expand("<results>/data/{task}/test.parquet", task=TASKS),
         probes=expand("<results>/data/{task}/validation.parquet", task=TASKS),
         delta=OWN_TUNED,
     output:
-        losses="<results>/generalisation/transfer/{task}.parquet",
+        tested="<results>/generalisation/transfer/{task}.parquet",
         features="<results>/generalisation/features/{task}.parquet",
     log:
         "<results>/logs/transfer/{task}.log",
@@ -36,24 +24,16 @@ rule transfer:
         ENVIRONMENT
     threads: CONFIG.compute.inference_threads
     params:
-        spec=transfer_spec(probes=max(1, PROBES // 4)),
+        spec=spec(
+            "generalisation.transfer",
+            examples=GENERALISATION.examples,
+            probes=max(1, PROBES // 4),
+            passes=types.Passes(batch_size=CONFIG.evaluation.batch_size, batch_tokens=CONFIG.attribution.batch_tokens),
+            compute=compute("inference"),
+        ),
         files=files(),
     shell:
         STEP
-
-
-use rule transfer as transfer_base with:
-    # The losses of the base model as it is.
-    input:
-        base="<results>/models/base",
-        tests=expand("<results>/data/{task}/test.parquet", task=TASKS),
-    output:
-        losses="<results>/generalisation/transfer-base.parquet",
-    log:
-        "<results>/logs/transfer_base.log",
-    params:
-        spec=transfer_spec(),
-        files=files(),
 
 
 rule task_probe:
@@ -85,7 +65,7 @@ rule task_vectors:
     input:
         base="<results>/models/base",
         deltas=expand(OWN_TUNED, task=TASKS),
-        models=WHOLE_MODELS,
+        models=[f"<results>/models/{single(task)}" for task in WHOLE_TASKS],
     output:
         task_vectors="<results>/generalisation/task_vectors.parquet",
     log:

@@ -1,20 +1,18 @@
 """Transfer: the losses of every task after training on one of them, and what the trained model makes of common inputs.
 
-A model is the base model with the delta of one task's own neurons, or the base model as it is. One row of the losses a
-test example: task, measure (loss), id, value (L: the mean loss of its target tokens, in nats). One row of the features
-a probe, the same ones for all models: task, id, and the entries of its mean hidden state.
+A model is the base model with the delta of one task's own neurons. The losses have the columns of `tested_models.py`.
+One row of the features a probe, the same ones for all models: task, id, and the entries of its mean hidden state.
 """
 
-from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
 
 from taskneurons.config.settings import DeviceSettings, Passes, StepSettings
 from taskneurons.core.artifacts import write_frame
-from taskneurons.data.task import read_task
-from taskneurons.deactivation.target_losses import target_losses
+from taskneurons.data.task import Task, read_task
 from taskneurons.generalisation.features import mean_features
+from taskneurons.generalisation.tested_models import tested_frame
 from taskneurons.models.loaded import LoadedModel, load_model
 from taskneurons.tuning.delta import read_delta, with_delta
 
@@ -28,25 +26,15 @@ class TransferSettings(StepSettings):
     """
 
     examples: int
-    probes: int = 0
+    probes: int
     passes: Passes
     compute: DeviceSettings
 
 
-def losses_frame(loaded: LoadedModel, tests: list[Path], settings: TransferSettings) -> pd.DataFrame:
-    """The losses on the first test examples of some tasks."""
+def features_frame(loaded: LoadedModel, tasks: list[Task], settings: TransferSettings) -> pd.DataFrame:
+    """The features of the first examples of some tasks."""
     frames = []
-    for task in map(read_task, tests):
-        pairs = [example.pair for example in task.encoded(loaded.tokenizer)[: settings.examples]]
-        values = target_losses(loaded, pairs, settings.passes, task.key)
-        frames.append(pd.DataFrame({"task": task.key, "measure": "loss", "id": range(len(pairs)), "value": values}))
-    return pd.concat(frames, ignore_index=True)
-
-
-def features_frame(loaded: LoadedModel, probes: list[Path], settings: TransferSettings) -> pd.DataFrame:
-    """The features of the first validation examples of some tasks."""
-    frames = []
-    for task in map(read_task, probes):
+    for task in tasks:
         pairs = [example.pair for example in task.encoded(loaded.tokenizer)[: settings.probes]]
         values = mean_features(loaded, pairs, settings.passes).numpy()
         entries = pd.DataFrame(values, columns=[f"feature_{number}" for number in range(values.shape[1])])
@@ -58,27 +46,25 @@ def main(
     settings: TransferSettings,
     *,
     base: Path,
-    tests: list[Path],
-    losses: Path,
-    delta: Path | None = None,
-    probes: list[Path] | None = None,
-    features: Path | None = None,
+    data: list[Path],
+    probes: list[Path],
+    delta: Path,
+    tested: Path,
+    features: Path,
 ) -> None:
-    """Write the losses, and the features where they are asked for, of the base model with a delta, or without one.
+    """Write the losses and the features of the base model with a delta.
 
     Args:
-        tests, probes: the test and the validation splits of all tasks.
+        data, probes: the test and the validation splits of all tasks.
         delta: the own neurons of a task, trained on its data.
     """
-    loaded = load_model(base, settings.compute)
-    provenance = {"spec": settings.spec(), "state": "base", "trained_on": [], "dtype": loaded.compute.dtype_name}
-    with ExitStack() as stack:
-        if delta is not None:
-            change = read_delta(delta)
-            loaded = stack.enter_context(with_delta(loaded, change))
-            made = change.provenance
-            provenance |= {"state": "neuron-tuned", "trained_on": [made["task"]], "seed": made["seed"], "k": made["k"]}
-        provenance["model"] = loaded.identity
-        write_frame(losses, losses_frame(loaded, tests, settings), "tested model", provenance)
-        if features is not None:
-            write_frame(features, features_frame(loaded, probes or [], settings), "features", provenance)
+    loaded, change = load_model(base, settings.compute), read_delta(delta)
+    made = change.provenance
+    with with_delta(loaded, change) as tuned:
+        provenance = {
+            **{"spec": settings.spec(), "model": tuned.identity, "state": "neuron-tuned", "trained_on": [made["task"]]},
+            **{"seed": made["seed"], "k": made["k"], "dtype": tuned.compute.dtype_name},
+        }
+        losses = tested_frame(tuned, list(map(read_task, data)), settings.examples, settings.passes)
+        write_frame(tested, losses, "tested model", provenance)
+        write_frame(features, features_frame(tuned, list(map(read_task, probes)), settings), "features", provenance)

@@ -219,8 +219,8 @@ TABLES = [
         "transfer_prediction",
         "what predicts transfer from one task to another: neuron overlap, parameter similarity and their rivals",
         inputs=(
-            *("transfer_losses", "tuned_features", "task_probes", "task_vectors", "base_masks", "base_similarity"),
-            *("tested_models", "base_predictions", "first_tuned_predictions"),
+            *("base_tested", "tuned_tested", "whole_tested", "base_predictions", "first_tuned_predictions"),
+            *("tuned_features", "task_probes", "task_vectors", "base_masks", "base_similarity"),
         ),
         fields=("family", "metric"),
         config=(*CROSSED, "selection.k", "selection.scope"),

@@ -131,24 +131,23 @@ def read_similarity(paths: list[Path]) -> dict[tuple[str, str], float]:
     return found
 
 
-def falls(paths: list[Path], tasks: list[str]) -> np.ndarray:
+def mean_losses(path: Path) -> tuple[list[str], dict[str, float]]:
+    """The tasks that a model was trained on, and its mean loss on each task."""
+    frame, made = read_frame(path, "tested model")
+    return made["trained_on"], frame[frame["measure"] == "loss"].groupby("task")["value"].mean().to_dict()
+
+
+def falls(base: list[Path], trained: list[Path], tasks: list[str]) -> np.ndarray:
     """The fall of each task's mean loss by training on each, (sources, targets) in nats; NaN of what was not trained.
 
     Args:
-        paths: the losses of models that were trained on one task each, and of the base model.
+        base: the losses of the base model.
+        trained: those of models that were trained on one task each.
     """
-    losses = {}
-    for path in paths:
-        frame, made = read_frame(path, "tested model")
-        means = frame[frame["measure"] == "loss"].groupby("task")["value"].mean()
-        losses["" if made["state"] == "base" else made["trained_on"][0]] = means
-    values = {
-        (source, target): losses[""][target] - losses[source][target]
-        for source in tasks
-        for target in tasks
-        if source in losses
-    }
-    return Predictors(tasks).stored(values)
+    (before,) = (losses for _, losses in map(mean_losses, base))
+    after = {source: losses for (source,), losses in map(mean_losses, trained)}
+    found = {(source, task): before[task] - losses[task] for source, losses in after.items() for task in tasks}
+    return Predictors(tasks).stored(found)
 
 
 def rises(tuned: list[Path], base: list[Path], settings: TableSettings) -> np.ndarray:
@@ -188,15 +187,16 @@ def row(
 def rows(
     settings: TableSettings,
     *,
-    transfer_losses: list[Path],
+    base_tested: list[Path],
+    tuned_tested: list[Path],
+    whole_tested: list[Path],
+    base_predictions: list[Path],
+    first_tuned_predictions: list[Path],
     tuned_features: list[Path],
     task_probes: list[Path],
     task_vectors: list[Path],
     base_masks: list[Path],
     base_similarity: list[Path],
-    tested_models: list[Path],
-    base_predictions: list[Path],
-    first_tuned_predictions: list[Path],
 ) -> list[dict[str, Any]]:
     """One row a measured transfer and predictor that there is; of fewer than four tasks there are no correlations."""
     tasks = list(settings.tasks)
@@ -219,9 +219,9 @@ def rows(
         "same-kind": matrices.same(settings.tasks, "metric"),
     }
     transfers = {
-        (TUNING, "loss"): falls(transfer_losses, tasks),
+        (TUNING, "loss"): falls(base_tested, tuned_tested, tasks),
         (TUNING, "score"): rises(first_tuned_predictions, base_predictions, settings),
-        **({(WHOLE, "loss"): falls(tested_models, tasks)} if tested_models else {}),
+        **({(WHOLE, "loss"): falls(base_tested, whole_tested, tasks)} if whole_tested else {}),
     }
     dummies = [predictors[name] for name in DUMMIES]
     result = []
