@@ -39,6 +39,7 @@ if TUNING:
 if GENERALISATION:
 
     include: "workflow/rules/similarity.smk"
+    include: "workflow/rules/transfer.smk"
 
 
 if GENERALISATION and CONFIG.groups.train:

@@ -60,6 +60,7 @@ def small_config() -> dict[str, Any]:
     config["tables"]["bootstrap"] = 20
     config["groups"] = {"train": {"CLS": ["film_reviews"]}, "test": {"GEN": ["cafe_facts"]}}
     config["overlap"] = {"proportions": [10, 100]}
+    config["generalisation"]["transfer"] = {"probes": 2}
     config["generalisation"]["similarity"] = {"draws": 5}
     config["generalisation"] |= {"train_examples": 12, "examples": 5, "scored_examples": 5}
     config["generalisation"]["proportions"] |= {"percents": [10, 100], "seeds": [0]}

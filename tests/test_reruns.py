@@ -45,7 +45,10 @@ PROPORTION_TABLE = {
     "figure_proportion_sweep",  # which has Figure 6 beside Figure 2
     "report",
 }
+TRANSFER_TABLE = {"table_transfer_prediction", "figure_transfer_prediction", "report"}
+PROBED = {"task_probe", *TRANSFER_TABLE}
 ZERO_SHOT_TABLES = {
+    *TRANSFER_TABLE,
     "table_zero_shot",
     "table_neuron_tuning",
     "table_neuron_tuning_means",
@@ -59,7 +62,7 @@ TUNING_TABLES = {"table_neuron_tuning_effect", *(ZERO_SHOT_TABLES - {"table_zero
 BUDGET_TABLE = {"table_tuning_budget", "figure_tuning_budget", "report"}
 TUNING_EVALUATED = {"tuned_evaluation", "proportion_evaluation", *TUNING_TABLES, *PROPORTION_TABLE}
 PROPORTIONED = {"proportion_tuning", "proportion_evaluation", *PROPORTION_TABLE}
-TUNED = {"neuron_tuning", "tuned_evaluation", *TUNING_TABLES, *BUDGET_TABLE}
+TUNED = {"neuron_tuning", "tuned_evaluation", "transfer", "task_vectors", *TUNING_TABLES, *BUDGET_TABLE}
 # The proportions take the deltas at selection.k from neuron_tuning.
 TUNED_AND_SHARED = {*TUNED, "proportion_evaluation", *PROPORTION_TABLE}
 BUDGETED = {"budget_tuning", *BUDGET_TABLE}
@@ -100,21 +103,23 @@ SCORED = {"attribution", *FROM_SCORES, *SET_EFFECTS}
 CORRELATION_TABLE = {"table_similarity_correlation", "figure_similarity_correlation", "report"}
 SIMILARITY_TABLES = {"table_similarity", "figure_similarity", *CORRELATION_TABLE}
 SIMILARITY = {"similarity", *SIMILARITY_TABLES}
-MEASURED = {"tested_model", *CORRELATION_TABLE}
-SINGLE = {"single_task", "plain_attribution", *SIMILARITY, *MEASURED}
+MEASURED = {"tested_model", *CORRELATION_TABLE, *TRANSFER_TABLE}
+SINGLE = {"single_task", "plain_attribution", "task_vectors", *SIMILARITY, *MEASURED}
+# The losses of all models, those after neuron tuning too.
+LOSSES = {"transfer", *MEASURED}
 BASE_SELECTED = {"selection", "matched_selection", *BASE_COMPARED}
 BASE_SCORED = {"plain_attribution", *SIMILARITY, *BASE_SELECTED}
 # The scores by the other reference, for specificity alone.
 OTHERWISE_SCORED = {"plain_attribution", "selection", *COMPARING, *OWN_DAMAGE, *SET_EFFECTS}
 MEANS = {"mean_outputs", "table_universal_neurons", "report", *OTHERWISE_SCORED}
 TRAINED = {"multitask", *SINGLE, "activations", *SCORED, *MEANS, *FAITHFULNESS}
-BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
-DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED}
+BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED, *PROBED}
+DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED, *PROBED}
 TESTED = {
     *("prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *SPECIFICITY, *SET_EFFECTS, *TUNING_EVALUATED),
-    *(*MEASURED, *GROUPED),
+    *(*LOSSES, *GROUPED),
 }
-ATTRIBUTED = {"prepare_data", "activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED}
+ATTRIBUTED = {"prepare_data", "activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED, *PROBED}
 NAMED = {
     *(*ZERO_SHOT_TABLES, *TUNING_TABLES, *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE, *SET_TABLES),
     *SIMILARITY_TABLES,
@@ -124,8 +129,11 @@ WITH_MODEL = {
     *("table_deactivation", "table_deactivation_means", "figure_deactivation", "table_zero_shot"),
     *("table_neuron_tuning", "table_neuron_tuning_means", "figure_neuron_tuning", "report"),
 }
-SHOWN = {"table_learning_rates", *NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE}
-ON_MODELS = {"activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED}
+SHOWN = {*("table_learning_rates", *NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STABILITY, *FAITHFULNESS_TABLE)} - {
+    "table_transfer_prediction",
+    "figure_transfer_prediction",
+}  # which names no task
+ON_MODELS = {"activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED, *PROBED}
 EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
 PRETRAIN = "model.source.pretrain"
@@ -141,8 +149,8 @@ MATRIX = {
     "compute.dtype": ("embedded", "bfloat16", BASE),
     "compute.training_threads": ("embedded", 2, BASE),
     "compute.tuning_threads": ("embedded", 2, TUNING),
-    "compute.inference_threads": ("embedded", 2, {*ON_MODELS, *WITH_ZERO_SHOT, *MEASURED}),
-    "compute.frozen_weights": ("embedded", "compute", {*ON_MODELS, *WITH_ZERO_SHOT, *MEASURED}),
+    "compute.inference_threads": ("embedded", 2, {*ON_MODELS, *WITH_ZERO_SHOT, *LOSSES}),
+    "compute.frozen_weights": ("embedded", "compute", {*ON_MODELS, *WITH_ZERO_SHOT, *LOSSES}),
     "compute.training_batch_tokens": ("embedded", 99, BASE),
     "compute.gradient_checkpointing": ("embedded", True, BASE),
     "model.name": ("embedded", "other", WITH_MODEL),
@@ -223,7 +231,7 @@ MATRIX = {
     "attribution.aggregation": ("embedded", "token", {*SCORED, *FAITHFULNESS, "plain_attribution", *BASE_SCORED}),
     "attribution.loss": ("embedded", "sum", {*SCORED, *FAITHFULNESS, "plain_attribution", *BASE_SCORED}),
     "attribution.batch_size": ("embedded", 9, ON_MODELS),
-    "attribution.batch_tokens": ("embedded", 9999, {*ON_MODELS, *MEASURED}),
+    "attribution.batch_tokens": ("embedded", 9999, {*ON_MODELS, *LOSSES}),
     "attribution.shards": (
         "embedded",
         2,
@@ -314,7 +322,7 @@ MATRIX = {
     "evaluation.batch_size": (
         "embedded",
         9,
-        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *OWN_DAMAGE, *TUNING_EVALUATED, *MEASURED, *GROUPED},
+        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *OWN_DAMAGE, *TUNING_EVALUATED, *LOSSES, *GROUPED},
     ),
     "evaluation.label_score": (
         "embedded",
@@ -323,11 +331,15 @@ MATRIX = {
     ),
     "evaluation.cross_task_examples": ("embedded", 9, {*EVALUATED, "tuned_evaluation", *TUNING_TABLES}),
     "groups.train.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *SINGLE, *GROUPED}),
-    "groups.test.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *(SINGLE - {"single_task"}), *GROUPED}),
+    "groups.test.*": (
+        "embedded",
+        ["cafe_facts"],
+        {"table_overlap_rate", *(SINGLE - {"single_task", "task_vectors"}), *GROUPED},
+    ),
     "generalisation.similarity.draws": ("embedded", 9, SIMILARITY),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
     "generalisation.train_examples": ("embedded", 9, GROUPED),
-    "generalisation.examples": ("embedded", 9, {*MEASURED, *GROUPED}),
+    "generalisation.examples": ("embedded", 9, {*LOSSES, *GROUPED}),
     "generalisation.scored_examples": ("embedded", 9, {*MEASURED, *GROUPED}),
     "generalisation.proportions.percents": ("embedded", [20], SWEPT),
     "generalisation.proportions.reading": ("embedded", "own", SWEPT),
@@ -336,6 +348,7 @@ MATRIX = {
     "generalisation.overlap_ablation.trained": ("embedded", [20], ABLATED),
     "generalisation.overlap_ablation.shares": ("embedded", [20], ABLATED),
     "generalisation.overlap_ablation.draws": ("embedded", 2, ABLATED),
+    "generalisation.transfer.probes": ("embedded", 9, {"transfer", *PROBED}),  # features are taken of fewer
     # The overlap has replicates of its own.
     "tables.bootstrap": ("embedded", 9, RESAMPLED - {"table_overlap_regression"}),
     "tables.confidence": ("embedded", 90, {"table_overlap_rate", *RESAMPLED}),

@@ -51,6 +51,15 @@ INPUTS = {
         pair=OVERLAP_PAIRS,
         k=map(percent_text, OVERLAPS.trained),
     ),
+    "first_tuned_predictions": lambda: predictions([f"neuron_tuning-seed{TUNING_SEEDS[0]}"]),
+    "base_masks": lambda: [own_mask(BASE_SCORED, task) for task in TASKS],
+    "base_similarity": lambda: ["<results>/similarity/base.parquet"],
+    "base_tested": lambda: ["<results>/generalisation/tested/base.parquet"],
+    "tuned_tested": lambda: expand("<results>/generalisation/transfer/{task}.parquet", task=TASKS),
+    "whole_tested": lambda: expand("<results>/generalisation/tested/{model}.parquet", model=map(single, WHOLE_TASKS)),
+    "tuned_features": lambda: expand("<results>/generalisation/features/{task}.parquet", task=TASKS),
+    "task_probes": lambda: expand("<results>/generalisation/probes/{task}.parquet", task=TASKS),
+    "task_vectors": lambda: ["<results>/generalisation/task_vectors.parquet"],
 }
 
 

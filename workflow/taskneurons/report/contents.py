@@ -242,6 +242,18 @@ TABLES = [
         needs=("several tasks",),
     ),
     Table(
+        "transfer_prediction",
+        "what predicts transfer from one task to another: neuron overlap, parameter similarity and their rivals",
+        inputs=(
+            *("base_tested", "tuned_tested", "whole_tested", "base_predictions", "first_tuned_predictions"),
+            *("tuned_features", "task_probes", "task_vectors", "base_masks", "base_similarity"),
+        ),
+        fields=("family", "metric"),
+        config=(*CROSSED, "selection.k", "selection.scope"),
+        figure=True,
+        needs=("neuron tuning", "several tasks", "transfer"),
+    ),
+    Table(
         "hubs",
         "where families' neurons lie, and those of at least half of all tasks (hubs), beside chance",
         inputs=("scores", "score_replicates"),

@@ -40,15 +40,19 @@ def contrast(damages: np.ndarray, other: np.ndarray) -> np.ndarray:
     return difference(centred_logs(damages), other)
 
 
-def permutation_p(damages: np.ndarray, other: np.ndarray, seed: int = 0) -> float:
-    """How often sets whose labels are permuted have as large a contrast: (1 + so many) / (1 + permutations).
+def orders(tasks: int, seed: int = 0) -> np.ndarray:
+    """Permutations of tasks, (number, tasks).
 
     Up to ALL_PERMUTATIONS tasks they are all but the one that changes nothing; of more, PERMUTATIONS are drawn.
     """
-    tasks, matrix = len(damages), centred_logs(damages)
     if tasks <= ALL_PERMUTATIONS:
-        orders = np.array(list(permutations(range(tasks)))[1:], dtype=int).reshape(-1, tasks)
-    else:
-        orders = np.random.default_rng(seed).permuted(np.tile(np.arange(tasks), (PERMUTATIONS, 1)), axis=1)
-    as_large = difference(matrix[orders], other) >= difference(matrix, other) - 1e-12
-    return float((1 + as_large.sum()) / (1 + len(orders)))
+        return np.array(list(permutations(range(tasks)))[1:], dtype=int).reshape(-1, tasks)
+    return np.random.default_rng(seed).permuted(np.tile(np.arange(tasks), (PERMUTATIONS, 1)), axis=1)
+
+
+def permutation_p(damages: np.ndarray, other: np.ndarray, seed: int = 0) -> float:
+    """How often sets whose labels are permuted have as large a contrast: (1 + so many) / (1 + permutations)."""
+    matrix = centred_logs(damages)
+    permuted = orders(len(damages), seed)
+    as_large = difference(matrix[permuted], other) >= difference(matrix, other) - 1e-12
+    return float((1 + as_large.sum()) / (1 + len(permuted)))

@@ -1,6 +1,6 @@
 """The paper's claims, held against a run's tables: each a sentence with its numbers, whatever they show."""
 
-from taskneurons.report.findings import controls, groups, proofs, scores, similarity
+from taskneurons.report.findings import controls, groups, proofs, scores, similarity, transfer
 from taskneurons.report.findings.common import Tables
 
 
@@ -30,6 +30,7 @@ def findings(tables: Tables, enough: float) -> list[str]:
         "overlap_regression": lambda: groups.overlap_regression(tables),
         "similarity": lambda: similarity.similarity(tables),
         "similarity_correlation": lambda: similarity.similarity_correlation(tables),
+        "transfer_prediction": lambda: transfer.transfer(tables),
         "selection_damage": lambda: controls.damage(tables),
         "faithfulness": lambda: scores.faithfulness(tables),
         "set_faithfulness_means": lambda: [*scores.sums_of_scores(tables), *scores.areas(tables)],
