@@ -38,13 +38,10 @@ if TUNING:
 
 if GENERALISATION:
 
+    include: "workflow/rules/generalisation_files.smk"
+    include: "workflow/rules/group_tuning.smk"
     include: "workflow/rules/similarity.smk"
     include: "workflow/rules/transfer.smk"
-
-
-if GENERALISATION and CONFIG.groups.train:
-
-    include: "workflow/rules/group_tuning.smk"
 
 
 include: "workflow/rules/table_inputs.smk"

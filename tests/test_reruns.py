@@ -97,7 +97,8 @@ FROM_MASK_TABLES = {"figure_jaccard", "figure_neurons_per_layer", "report"}
 EVALUATED = {"deactivation", *SCORE_TABLES, *FROM_SCORE_TABLES, *DAMAGE_TABLE}
 FROM_OWN_SETS = {"table_universal_neurons", *MASK_TABLES, *FROM_MASK_TABLES, *EVALUATED, *DAMAGED, *SPECIFICITY}
 SELECTED = {"selection", "random_selection", *FROM_OWN_SETS}
-FROM_SCORES = {"table_overlap_rate", *SELECTED, *COMPARED, *STABILITY}
+HUBS_TABLE = {"table_hubs", "figure_hubs", "report"}
+FROM_SCORES = {"table_overlap_rate", *HUBS_TABLE, *SELECTED, *COMPARED, *STABILITY}
 SCORED = {"attribution", *FROM_SCORES, *SET_EFFECTS}
 # What looks at models that are trained on one task alone.
 CORRELATION_TABLE = {"table_similarity_correlation", "figure_similarity_correlation", "report"}
@@ -179,7 +180,7 @@ MATRIX = {
         SHOWN - {"table_deactivation_means", "table_neuron_tuning_means", "table_set_faithfulness_means"},
     ),
     # More than need be: of the compared rules only contrastive looks at families, and none at the core's share.
-    "tasks.*.family": ("embedded", "other", {*COMPARED, *SET_EFFECTS, *FROM_BASE_COMPARED}),
+    "tasks.*.family": ("embedded", "other", {*HUBS_TABLE, *COMPARED, *SET_EFFECTS, *FROM_BASE_COMPARED}),
     "tasks.*.counterpart": ("embedded", None, {*WITH_MODEL, *CORRELATION_TABLE}),
     "tasks.*.prompt": ("embedded", "{review} so :", DATA),
     "tasks.*.target": ("hub", "text", DATA),
@@ -224,7 +225,11 @@ MATRIX = {
     "training.validation": ("embedded", 2, TRAINED),  # the examples are there, for neuron tuning
     "training.patience": ("watched", 2, TRAINED),
     # Then the base model's scores have replicates and subsets too.
-    "attribution.model": ("embedded", "base", {"activations", "matched_selection", *SCORED, *MEANS, *BASE_COMPARED}),
+    "attribution.model": (
+        "embedded",
+        "base",
+        {"activations", "matched_selection", "similarity", *SCORED, *MEANS, *BASE_COMPARED},
+    ),
     # What had replicates does without them, and the other way round; the base model's are scored from its means.
     "attribution.reference": ("embedded", "mean", {"mean_outputs", *SCORED, *BASE_SCORED}),
     "ablation": ("embedded", "mean", {"mean_outputs", *EVALUATED, *DAMAGED, *FAITHFULNESS}),
@@ -254,7 +259,7 @@ MATRIX = {
     "selection.k": (
         "embedded",
         20,
-        {*SELECTED, "select_universal", *STABILITY, *SIMILARITY, *BASE_SELECTED} - {"damage"},
+        {*HUBS_TABLE, *SELECTED, "select_universal", *STABILITY, *SIMILARITY, *BASE_SELECTED} - {"damage"},
     ),
     "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *SET_EFFECTS, *SIMILARITY, *BASE_SELECTED}),
     "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *SPECIFICITY}),
@@ -351,7 +356,7 @@ MATRIX = {
     "generalisation.transfer.probes": ("embedded", 9, {"transfer", *PROBED}),  # features are taken of fewer
     # The overlap has replicates of its own.
     "tables.bootstrap": ("embedded", 9, RESAMPLED - {"table_overlap_regression"}),
-    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *RESAMPLED}),
+    "tables.confidence": ("embedded", 90, {"table_overlap_rate", *HUBS_TABLE, *RESAMPLED}),
 }
 
 

@@ -30,8 +30,7 @@ K = percent_text(CONFIG.selection.k)
 
 
 def given(path):
-    """An input that no rule makes. Its content counts, by its link in the spec, and not its date: data that are copied
-    anew rerun nothing."""
+    """An input from outside. Its content counts, by its link in the spec, not its date: a new copy reruns nothing."""
     return ancient(str(path))
 
 

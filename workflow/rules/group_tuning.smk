@@ -1,59 +1,6 @@
 # Groups of tasks that train neurons of the base model together, and are tested on tasks of any groups.
 
-SWEEP = GENERALISATION.proportions
-OVERLAPS = GENERALISATION.overlap_ablation
-GROUPS = CONFIG.groups
-SWEEP_SEEDS = SWEEP.seeds if SWEEP else []
-OVERLAP_PAIRS = [] if OVERLAPS is None else list(GROUPS.pairs()) if OVERLAPS.pairs == "all" else OVERLAPS.pairs
-
-
-def test_group_tasks():
-    """The tasks of all test groups, each once."""
-    return list(dict.fromkeys(task for tasks in GROUPS.test.values() for task in tasks))
-
-
-def sides(pair):
-    """A pair's training tasks, its test tasks, and those of the other test groups."""
-    train, test = GROUPS.pairs()[pair]
-    tested = GROUPS.test[test]
-    return GROUPS.train[train], tested, [task for task in test_group_tasks() if task not in tested]
-
-
-def splits(tasks, split):
-    return [f"<results>/data/{task}/{split}.parquet" for task in tasks]
-
-
-def base_scores(tasks):
-    return [f"<results>/scores/{BASE_SCORED}/{task}.parquet" for task in tasks]
-
-
-def group_spec(step, train, test, seed, **settings):
-    """The spec of a training of a group."""
-    metrics = {RUN.tasks[task].shown["metric"] for task in test} if GENERALISATION.scored_examples else set()
-    evaluation = part(CONFIG.evaluation, types.Evaluation)
-    return spec(
-        f"generalisation.{step}",
-        train=train,
-        test=test,
-        scope=CONFIG.selection.scope,
-        training=loop_settings(TUNING.training, types.TuningLoop),
-        train_examples=GENERALISATION.train_examples,
-        examples=GENERALISATION.examples,
-        scored_examples=GENERALISATION.scored_examples,
-        # Without a task of labels no change of what concerns them counts.
-        evaluation=evaluation if "accuracy" in metrics else evaluation.model_copy(update={"label_score": "sum"}),
-        batch_tokens=CONFIG.attribution.batch_tokens,
-        seed=seed,
-        compute=compute("tuning"),
-        **settings,
-    )
-
-
 if SWEEP:
-
-    def sweep_tasks(group):
-        """The tasks on which a trained group is tested: its own, and those of all test groups."""
-        return [*GROUPS.train[group], *test_group_tasks()]
 
     rule proportion_sweep:
         """A group's tasks together train growing proportions of their neurons of the base model, one after the other."""

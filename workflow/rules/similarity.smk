@@ -1,18 +1,6 @@
 # Models fine-tuned on one task alone: how similar two tasks' parameters are inside them, and how far they generalise.
 # None of it runs unless a table asks for it.
 
-TRAINING_TASKS = list(dict.fromkeys(task for tasks in CONFIG.groups.train.values() for task in tasks))
-TEST_TASKS = list(dict.fromkeys(task for tasks in CONFIG.groups.test.values() for task in tasks))
-
-
-def single(task):
-    """The model that is fine-tuned on one task alone."""
-    return f"single-{task}-seed{CONFIG.training.seeds[0]}"
-
-
-# Model → the tasks i and j whose neurons' parameters are compared inside it.
-COMPARED_TASKS = {"base": (TASKS, TASKS), **{single(task): ([task], TEST_TASKS) for task in TRAINING_TASKS}}
-
 
 use rule multitask as single_task with:
     # The base model fine-tuned on one task alone.
