@@ -8,7 +8,7 @@ from scipy import stats
 from taskneurons.core.artifacts import write_frame
 from taskneurons.figures import overlap_ablation as ablation_figure
 from taskneurons.figures import proportion_sweep as sweep_figure
-from taskneurons.report.findings import findings
+from taskneurons.report.findings.listed import findings
 from taskneurons.tables import overlap_regression
 from test_tables import cell, rows_of
 

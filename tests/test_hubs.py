@@ -10,7 +10,7 @@ from taskneurons.core.artifacts import write_frame
 from taskneurons.core.errors import UserError
 from taskneurons.figures import hubs as figure
 from taskneurons.neurons.layout import neuron_index
-from taskneurons.report.findings import findings
+from taskneurons.report.findings.listed import findings
 from taskneurons.tables import hubs
 from taskneurons.tables.common import TableSettings
 

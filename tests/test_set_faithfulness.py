@@ -19,7 +19,7 @@ from taskneurons.deactivation.target_losses import target_losses
 from taskneurons.neurons.blocks import blocks, experts, widths
 from taskneurons.neurons.layout import neuron_index
 from taskneurons.neurons.neuron_set import NeuronSet, random_set
-from taskneurons.report.findings import findings
+from taskneurons.report.findings.listed import findings
 from taskneurons.selection.growing_sets import growing_sets
 from taskneurons.selection.task_sets import TaskSets, TaskSetsSettings
 from taskneurons.tables.common import TableSettings

@@ -26,7 +26,7 @@ from taskneurons.neurons.layout import neuron_index
 from taskneurons.neurons.matrices import matrices
 from taskneurons.neurons.neuron_set import NeuronSet, top_share
 from taskneurons.report.contents import TABLES
-from taskneurons.report.findings import findings
+from taskneurons.report.findings.listed import findings
 from taskneurons.tables import correlations
 from taskneurons.tables.common import TableSettings
 from taskneurons.training import multitask, single_task

@@ -21,7 +21,7 @@ from taskneurons.neurons.layout import neuron_index
 from taskneurons.neurons.mask_file import read_mask, write_mask
 from taskneurons.neurons.mean_outputs import MeanOutputs
 from taskneurons.neurons.neuron_set import NeuronSet, top_share
-from taskneurons.report.findings import findings
+from taskneurons.report.findings.listed import findings
 from taskneurons.report.page import rows_line, table_html
 from taskneurons.selection import equal_damage
 from taskneurons.selection.comparison import Comparison

@@ -15,7 +15,7 @@ from taskneurons.neurons.layout import neuron_index
 from taskneurons.neurons.mask_file import write_mask
 from taskneurons.neurons.neuron_set import NeuronSet, top_share
 from taskneurons.report.contents import TABLES
-from taskneurons.report.findings import findings
+from taskneurons.report.findings.listed import findings
 from taskneurons.tables import write
 from taskneurons.tables.common import Predictions, TableSettings, read_predictions
 from taskneurons.tables.intervals import mean_interval

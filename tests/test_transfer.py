@@ -24,7 +24,7 @@ from taskneurons.models.loaded import save_model
 from taskneurons.neurons.blocks import widths
 from taskneurons.neurons.mask_file import write_mask
 from taskneurons.neurons.neuron_set import NeuronSet, random_set
-from taskneurons.report.findings import findings
+from taskneurons.report.findings.listed import findings
 from taskneurons.tables import association, transfer_prediction
 from taskneurons.tables.common import TableSettings
 from taskneurons.tuning.delta import Delta, read_delta, trained_delta, with_delta, write_delta

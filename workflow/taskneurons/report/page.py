@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 
 from taskneurons.config.settings import StepSettings
 from taskneurons.core.artifacts import read_frame, read_text, write_text
-from taskneurons.report.findings import findings
+from taskneurons.report.findings.listed import findings
 
 
 def _cell(value: Any) -> str:
