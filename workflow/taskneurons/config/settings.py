@@ -926,7 +926,7 @@ class GeneralisationSection(Settings):
     """Tables 9 to 11; null to do without"""
     similarity: SimilaritySection | None = None
     """Figure 3 and Table 4: fine-tunes the whole model once for each training task; null to do without"""
-    transfer: TransferSection | None = TransferSection()
+    transfer: TransferSection | None = None
     """What predicts transfer; null to do without"""
 
 

@@ -1,1 +1,1 @@
-"""The findings: the paper's claims, held against a run's tables, a module a part of the paper. Imports tables and below."""
+"""The findings: the paper's claims, held against a run's tables. Imports tables and below."""
