@@ -13,6 +13,7 @@ from taskneurons.core.artifacts import write_frame
 from taskneurons.models.loaded import Compute, LoadedModel, weights_hash
 from taskneurons.neurons.blocks import blocks, know_identities
 from taskneurons.training import loop
+from taskneurons.training.checkpoint import Checkpoint
 from taskneurons.training.pretrain import build_tokenizer
 
 SHARED = ROOT.parent / "shared"
@@ -158,3 +159,17 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch):
         return own(*arguments)
 
     monkeypatch.setattr(loop, "_step", dying)
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """The steps that trainings take; each is followed by a checkpoint."""
+    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
+    own, taken = loop._step, []
+
+    def counted(*arguments):
+        taken.append(arguments[-1])
+        return own(*arguments)
+
+    monkeypatch.setattr(loop, "_step", counted)
+    return taken

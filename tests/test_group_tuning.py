@@ -24,8 +24,6 @@ from taskneurons.neurons.blocks import widths
 from taskneurons.neurons.layout import neuron_index
 from taskneurons.neurons.matrices import matrices
 from taskneurons.neurons.neuron_set import NeuronSet, random_set, top_share, union_of
-from taskneurons.training import loop
-from taskneurons.training.checkpoint import Checkpoint
 from taskneurons.training.loop import Trained, train
 from taskneurons.tuning.trained_neurons import trained_neurons
 
@@ -301,20 +299,6 @@ def test_cells_of_the_ablation(base, tmp_path):
         assert sets.loc[("score-matched", share), "overlap"].tolist() == [0, 0]
     losses = made[made["measure"] == "loss"].groupby(["kind", "share", "draw"], dropna=False)["value"].sum()
     assert losses.nunique() == len(losses)  # no two sets did the same
-
-
-@pytest.fixture
-def steps(monkeypatch):
-    """The steps that trainings take; each is followed by a checkpoint."""
-    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-    own, taken = loop._step, []
-
-    def counted(*arguments):
-        taken.append(arguments[-1])
-        return own(*arguments)
-
-    monkeypatch.setattr(loop, "_step", counted)
-    return taken
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ from taskneurons.models.loaded import read_model_provenance
 from taskneurons.neurons.blocks import widths
 from taskneurons.neurons.mask_file import write_mask
 from taskneurons.neurons.neuron_set import random_set
-from taskneurons.training import loop, multitask, pretrain
-from taskneurons.training.checkpoint import Checkpoint
+from taskneurons.training import multitask, pretrain
 from taskneurons.tuning import rate_search, tune, watched
 from taskneurons.tuning.delta import read_delta
 
@@ -50,20 +49,6 @@ def base(monkeypatch):
     for module in (tune, rate_search):
         monkeypatch.setattr(module, "load_model", lambda path, settings: base)
     return base
-
-
-@pytest.fixture
-def steps(monkeypatch):
-    """The steps that trainings take; each is followed by a checkpoint."""
-    monkeypatch.setattr(Checkpoint, "due", lambda self: True)
-    own, taken = loop._step, []
-
-    def counted(*arguments):
-        taken.append(arguments[-1])
-        return own(*arguments)
-
-    monkeypatch.setattr(loop, "_step", counted)
-    return taken
 
 
 def killed_and_resumed(job, steps, monkeypatch, kill_at):

@@ -22,9 +22,8 @@ from taskneurons.core.errors import UserError
 from taskneurons.core.progress import progress
 from taskneurons.data.encoding import Encoded, Pair
 from taskneurons.data.task import Task, read_task
-from taskneurons.deactivation.target_losses import target_losses
-from taskneurons.evaluation.prediction import predict
 from taskneurons.generalisation.routed import RoutedNeurons
+from taskneurons.generalisation.tested_models import loss_rows, score_rows
 from taskneurons.models.loaded import LoadedModel, load_model
 from taskneurons.neurons.neuron_set import NeuronSet
 from taskneurons.selection.overlap_sets import Scores
@@ -133,12 +132,9 @@ class Group:
         passes = Passes(batch_size=settings.evaluation.batch_size, batch_tokens=settings.batch_tokens)
         for key, task in self.tested.items():
             examples = self.examples[key]
-            pairs = [example.pair for example in examples[: settings.examples]]
-            values = {"loss": target_losses(self.base, pairs, passes, key)}
+            frames.append(loss_rows(self.base, task, examples[: settings.examples], passes))
             if scored := examples[: settings.scored_examples]:
-                values["score"] = predict(self.base, task, scored, settings.evaluation)[1]
-            for measure, found in values.items():
-                frames.append(pd.DataFrame({"task": key, "measure": measure, "id": range(len(found)), "value": found}))
+                frames.append(score_rows(self.base, task, scored, settings.evaluation))
         return pd.concat(frames, ignore_index=True)
 
     def trained(self, one: TrainedSet, what: str) -> pd.DataFrame:

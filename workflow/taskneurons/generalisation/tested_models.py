@@ -11,6 +11,7 @@ import pandas as pd
 from taskneurons.config.settings import DeviceSettings, Evaluation, Passes, StepSettings
 from taskneurons.core.artifacts import write_frame
 from taskneurons.core.progress import progress
+from taskneurons.data.encoding import Encoded
 from taskneurons.data.task import Task, read_task
 from taskneurons.deactivation.target_losses import target_losses
 from taskneurons.evaluation.prediction import predict
@@ -39,11 +40,21 @@ class MeasuringSettings(StepSettings):
 
 def tested_frame(loaded: LoadedModel, tasks: list[Task], examples: int, passes: Passes) -> pd.DataFrame:
     """The losses on the first examples of some tasks."""
-    frames = []
-    for task in progress(tasks, "losses", len(tasks)):
-        pairs = [example.pair for example in task.encoded(loaded.tokenizer)[:examples]]
-        frames.append(_rows(task, LOSS, target_losses(loaded, pairs, passes, task.key)))
+    frames = [
+        loss_rows(loaded, task, task.encoded(loaded.tokenizer)[:examples], passes)
+        for task in progress(tasks, "losses", len(tasks))
+    ]
     return pd.concat(frames, ignore_index=True)
+
+
+def loss_rows(loaded: LoadedModel, task: Task, examples: list[Encoded], passes: Passes) -> pd.DataFrame:
+    """The losses on a task's examples."""
+    return _rows(task, LOSS, target_losses(loaded, [example.pair for example in examples], passes, task.key))
+
+
+def score_rows(loaded: LoadedModel, task: Task, examples: list[Encoded], evaluation: Evaluation) -> pd.DataFrame:
+    """The scores on a task's examples."""
+    return _rows(task, SCORE, predict(loaded, task, examples, evaluation)[1])
 
 
 def _rows(task: Task, measure: str, values: list[float]) -> pd.DataFrame:
@@ -63,7 +74,7 @@ def main(settings: MeasuringSettings, *, model: Path, data: list[Path], tested: 
     for task in tasks:
         if task.key in settings.scored and settings.scored_examples:
             examples = task.encoded(loaded.tokenizer)[: settings.scored_examples]
-            frames.append(_rows(task, SCORE, predict(loaded, task, examples, settings.evaluation)[1]))
+            frames.append(score_rows(loaded, task, examples, settings.evaluation))
     provenance = {
         "spec": settings.spec(),
         "model": loaded.identity,

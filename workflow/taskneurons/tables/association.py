@@ -17,7 +17,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from taskneurons.tables.contrast import orders
-from taskneurons.tables.intervals import percentile_interval
+from taskneurons.tables.correlations import correlation_of_centred
+from taskneurons.tables.missing import interval_of
 
 ENOUGH = 4  # tasks
 DIGITS = 11  # of residuals, as shares of the largest value: what differs by less is tied
@@ -98,13 +99,6 @@ def ranks(values: np.ndarray, counted: np.ndarray, size: float) -> np.ndarray:
     return np.where(there, ranked - mean, 0.0)
 
 
-def correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The correlation of centred values along the last axis; NaN where one side is constant."""
-    lengths = np.sqrt((one**2).sum(axis=-1) * (other**2).sum(axis=-1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(lengths > 0, (one * other).sum(axis=-1) / lengths, np.nan)
-
-
 @dataclass(frozen=True)
 class Association:
     """A rank correlation of two matrices, its interval, and how often permuted ones are as far from zero."""
@@ -144,7 +138,7 @@ def association(
     if tasks < ENOUGH:
         return NONE
     first, second = (ranked_residuals(all_pairs(tasks), matrix, given)[0] for matrix in (one, other))
-    value = float(correlation(first, second))
+    value = float(correlation_of_centred(first, second))
     if np.isnan(value):
         return NONE
     permuted = orders(tasks, seed)
@@ -152,9 +146,8 @@ def association(
     products = square[permuted[:, :, None], permuted[:, None, :]].reshape(len(permuted), -1) @ first
     as_far = np.abs(products) >= abs(first @ second) * (1 - 1e-9)
     pairs = resampled_pairs(tasks, replicates, seed)
-    resampled = correlation(*(ranked_residuals(pairs, matrix, given) for matrix in (one, other)))
-    known = resampled[~np.isnan(resampled)]
-    low, high = percentile_interval(known, confidence) if len(known) else (np.nan, np.nan)
+    resampled = correlation_of_centred(*(ranked_residuals(pairs, matrix, given) for matrix in (one, other)))
+    low, high = interval_of(resampled, confidence)
     return Association(value, low, high, float((1 + as_far.sum()) / (1 + len(permuted))))
 
 
@@ -163,7 +156,7 @@ def raw_correlation(one: np.ndarray, other: np.ndarray) -> float:
     pairs = all_pairs(len(one))
     sizes = (float(np.abs(pairs.of(matrix)).max()) for matrix in (one, other))
     found = [ranks(pairs.of(matrix), pairs.counted, size) for matrix, size in zip((one, other), sizes, strict=True)]
-    return float(correlation(*found)[0])
+    return float(correlation_of_centred(*found)[0])
 
 
 def complete(*matrices: np.ndarray) -> np.ndarray:

@@ -13,6 +13,13 @@ FEWEST = 3  # of two pairs every correlation is ±1
 ALL_ORDERS = 7  # up to so many pairs all orders are tried
 
 
+def correlation_of_centred(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The correlation along the last axis of values whose mean is zero; NaN where one side is constant."""
+    lengths = np.sqrt((one**2).sum(axis=-1) * (other**2).sum(axis=-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(lengths > 0, (one * other).sum(axis=-1) / lengths, np.nan)
+
+
 def correlation(one: np.ndarray, other: np.ndarray, statistic: str) -> np.ndarray:
     """The correlation along the last axis; NaN where a side is constant.
 
@@ -24,9 +31,7 @@ def correlation(one: np.ndarray, other: np.ndarray, statistic: str) -> np.ndarra
         one, other = stats.rankdata(one, axis=-1), stats.rankdata(other, axis=-1)
     constant = (np.ptp(one, axis=-1) == 0) | (np.ptp(other, axis=-1) == 0)
     one, other = (values - values.mean(axis=-1, keepdims=True) for values in (one, other))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = (one * other).sum(axis=-1) / np.sqrt((one**2).sum(axis=-1) * (other**2).sum(axis=-1))
-    return np.where(constant, np.nan, np.clip(found, -1, 1))
+    return np.where(constant, np.nan, np.clip(correlation_of_centred(one, other), -1, 1))
 
 
 def p_value(one: np.ndarray, other: np.ndarray, statistic: str) -> float:

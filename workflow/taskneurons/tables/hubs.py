@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from taskneurons.core.artifacts import read_frame
+from taskneurons.core.artifacts import read_provenance
 from taskneurons.core.errors import UserError
 from taskneurons.neurons.neuron_set import NeuronSet, top_share
 from taskneurons.selection.comparison import universal_of
 from taskneurons.tables.common import TableSettings
-from taskneurons.tables.intervals import percentile_interval
+from taskneurons.tables.replicates import interval_around, read_with_replicates
 
 HUBS = "hubs"
 
@@ -76,18 +76,12 @@ def read_tops(scores: list[Path], score_replicates: list[Path], k: float, scope:
     """
     flags: dict[str, np.ndarray] = {}
     widths: tuple[int, ...] = ()
-    first_model = None
+    first_model = read_provenance(scores[0], "scores")["model"]
     for path, replicate_path in zip(scores, score_replicates, strict=True):
-        frame, provenance = read_frame(path, "scores")
-        first_model = first_model or provenance["model"]
-        if provenance["model"] != first_model:
+        if read_provenance(path, "scores")["model"] != first_model:
             continue
-        replicates, of_replicates = read_frame(replicate_path, "score replicates")
-        if [provenance[key] for key in ("model", "task")] != [of_replicates[key] for key in ("model", "task")]:
-            raise UserError(f"{path} and {replicate_path} are not of the same model and task")
+        values, provenance = read_with_replicates(path, replicate_path)
         widths = tuple(provenance["widths"])
-        columns = [column for column in replicates.columns if column.startswith("replicate_")]
-        values = [frame["score"].to_numpy(), *(replicates[column].to_numpy() for column in columns)]
         flags[provenance["task"]] = np.stack([top_share(one, k, widths, scope).selected for one in values])
     if missing := [task for task in tasks if task not in flags]:
         raise UserError(f"no file of scores is of the task {missing[0]!r}")
@@ -95,10 +89,7 @@ def read_tops(scores: list[Path], score_replicates: list[Path], k: float, scope:
 
 
 def rows(settings: TableSettings, *, scores: list[Path], score_replicates: list[Path]) -> list[dict[str, Any]]:
-    """One row a group (a family, or the hubs) and layer, shares in percent of the layer's neurons.
-
-    Resampling adds noise of its own: the interval is the replicates' spread about their mean, put around the value.
-    """
+    """One row a group (a family, or the hubs) and layer, shares in percent of the layer's neurons."""
     k = float(settings["selection.k"])
     tops = read_tops(scores, score_replicates, k, settings["selection.scope"], list(settings.tasks))
     families = dict.fromkeys(shown["family"] for shown in settings.tasks.values())
@@ -129,10 +120,3 @@ def rows(settings: TableSettings, *, scores: list[Path], score_replicates: list[
                 }
             )
     return result
-
-
-def interval_around(value: float, replicates: np.ndarray, confidence: float) -> tuple[float, float]:
-    """The replicates' spread about their mean, around the value, in percent; NaN where there are no replicates."""
-    if not len(replicates):
-        return float("nan"), float("nan")
-    return percentile_interval(np.clip(replicates - replicates.mean() + value, 0, 100), confidence)

@@ -28,6 +28,15 @@ def percentile_interval(replicates: np.ndarray, confidence: float) -> tuple[floa
     return float(low), float(high)
 
 
+def resampled_examples(task: str, number: int, replicates: int) -> np.ndarray:
+    """Which examples of a task each replicate has, (1 + replicates, number): first all of them, each once.
+
+    The same for all that is measured on these examples; each task's are drawn by themselves.
+    """
+    rng = np.random.default_rng(list(task.encode()))
+    return np.vstack([np.arange(number), rng.integers(number, size=(replicates, number))])
+
+
 def mean_of_means_interval(
     groups: list[np.ndarray], replicates: int, confidence: float, seed: int = 0
 ) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from taskneurons.core.artifacts import read_frame
 from taskneurons.tables.common import TableSettings
-from taskneurons.tables.intervals import percentile_interval
+from taskneurons.tables.intervals import percentile_interval, resampled_examples
 
 UNITS = {"score": 100.0, "loss": 1.0}  # points; nats
 KINDS = ["none", "natural", "controlled", "other-kind", "score-matched"]
@@ -62,9 +62,7 @@ def measured(rows: pd.DataFrame, replicates: int, unit: float) -> Measured:
     means = []
     for task, of_task in rows.groupby("task"):
         examples = of_task.pivot_table(index="draw", columns="id", values="value").loc[draws].to_numpy()
-        number = examples.shape[1]
-        rng = np.random.default_rng(list(str(task).encode()))
-        chosen = np.vstack([np.arange(number), rng.integers(number, size=(replicates, number))])
+        chosen = resampled_examples(str(task), examples.shape[1], replicates)
         means.append(np.stack([values[chosen].mean(axis=1) for values in examples]))
     return Measured(rows, draws, unit * np.mean(means, axis=0))
 

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskneurons.core.artifacts import read_frame
-from taskneurons.core.errors import UserError
 from taskneurons.neurons.neuron_set import NeuronSet, best, chance_jaccard, ranking, union_of
 from taskneurons.tables.common import TableSettings
-from taskneurons.tables.intervals import percentile_interval
+from taskneurons.tables.replicates import interval_around, read_with_replicates
 
 
 @dataclass
@@ -42,13 +40,8 @@ def read_models(score_paths: list[Path], replicate_paths: list[Path], scope: str
     """The models, told apart by their identity, in the order of the score files."""
     models: dict[str, Model] = {}
     for path, replicate_path in zip(score_paths, replicate_paths, strict=True):
-        frame, provenance = read_frame(path, "scores")
-        replicates, replicates_provenance = read_frame(replicate_path, "score replicates")
-        if [provenance[key] for key in ("model", "task")] != [replicates_provenance[key] for key in ("model", "task")]:
-            raise UserError(f"{path} and {replicate_path} are not of the same model and task")
+        scores, provenance = read_with_replicates(path, replicate_path)
         widths = tuple(provenance["widths"])
-        columns = [column for column in replicates.columns if column.startswith("replicate_")]
-        scores = [frame["score"].to_numpy(), *(replicates[column].to_numpy() for column in columns)]
         model = models.setdefault(provenance["model"], Model({}, widths))
         model.ranks[provenance["task"]] = np.stack([ranking(one, widths, scope).astype("int32") for one in scores])
     return list(models.values())
@@ -79,19 +72,14 @@ def pairs_of(groups: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, lis
 def rows(
     settings: TableSettings, *, scores: list[Path], score_replicates: list[Path], published: Path
 ) -> list[dict[str, Any]]:
-    """One row a group and proportion.
-
-    Resampling repeats some examples and leaves others out, which adds noise of its own: replicates overlap less than
-    the scores themselves do. So the interval is the replicates' spread about their mean, put around the value.
-    """
+    """One row a group and proportion."""
     figures = pd.read_csv(published).set_index(["group", "proportion_pct"])["value"]
     models = read_models(scores, score_replicates, settings["selection.scope"])
     result = []
     for name, group in pairs_of(settings["groups"]).items():
         for percent in settings["overlap.proportions"]:
             cell = overlap(models, group, percent, settings["selection.scope"])
-            around = cell["replicates"] - cell["replicates"].mean() + cell["value"]
-            low, high = percentile_interval(np.clip(around, 0, 100), settings["tables.confidence"])
+            low, high = interval_around(cell["value"], cell["replicates"], settings["tables.confidence"])
             result.append(
                 {
                     "group": name,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from taskneurons.core.artifacts import read_frame
 from taskneurons.tables.common import TableSettings
-from taskneurons.tables.intervals import percentile_interval
+from taskneurons.tables.intervals import percentile_interval, resampled_examples
 
 UNITS = {"score": 100.0, "loss": 1.0}  # points; nats
 BEST = {"score": np.argmax, "loss": np.argmin}  # of several alike the first
@@ -35,9 +35,7 @@ def task_means(rows: pd.DataFrame, replicates: int) -> dict[str, np.ndarray]:
     found = {}
     for task, of_task in rows.groupby("task", sort=False):
         examples = of_task.pivot_table(index="proportion", columns="id", values="value").to_numpy()
-        number = examples.shape[1]
-        rng = np.random.default_rng(list(str(task).encode()))
-        chosen = np.vstack([np.arange(number), rng.integers(number, size=(replicates, number))])
+        chosen = resampled_examples(str(task), examples.shape[1], replicates)
         found[str(task)] = np.stack([values[chosen].mean(axis=1) for values in examples])
     return found
 

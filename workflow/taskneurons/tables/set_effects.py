@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from taskneurons.core.artifacts import read_frame
-from taskneurons.tables.intervals import percentile_interval
+from taskneurons.tables.intervals import percentile_interval, resampled_examples
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,8 @@ def read_effects(paths: list[Path], replicates: int) -> list[TaskEffects]:
     found = []
     for path in paths:
         frame, provenance = read_frame(path, "set effects")
-        task, number = provenance["task"], frame["id"].nunique()
-        rng = np.random.default_rng(list(task.encode()))
-        chosen = np.vstack([np.arange(number), rng.integers(number, size=(replicates, number))])
+        task = provenance["task"]
+        chosen = resampled_examples(task, frame["id"].nunique(), replicates)
         found += [
             _task_effects(task, str(ablation), rows, chosen) for ablation, rows in frame.groupby("ablation", sort=False)
         ]

@@ -17,6 +17,7 @@ from taskneurons.neurons.mask_file import read_mask
 from taskneurons.neurons.neuron_set import NeuronSet, chance_jaccard, top_share
 from taskneurons.tables.association import NONE, association, complete, holm, raw_correlation
 from taskneurons.tables.common import TableSettings, read_predictions
+from taskneurons.tables.similarity import MEAN_VECTOR, TOGETHER
 
 # Predictor → what it costs beyond the model and the data.
 COSTS = {
@@ -126,7 +127,7 @@ def read_similarity(paths: list[Path]) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     for path in paths:
         frame, _ = read_frame(path, "similarity")
-        own = frame[(frame["method"] == "mean-vector") & (frame["matrix"] == "together") & (frame["draw"] == -1)]
+        own = frame[(frame["method"] == MEAN_VECTOR) & (frame["matrix"] == TOGETHER) & (frame["draw"] == -1)]
         found |= own.groupby(["train_task", "test_task"])["value"].mean().to_dict()
     return found
 
