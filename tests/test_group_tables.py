@@ -35,6 +35,7 @@ def sweep_file(path, group, seed, tasks=SWEEP, shift=0.0, measure="score"):
         {
             **{"kind": "union" if proportion else "none", "proportion": float(proportion), "n_neurons": 2 * proportion},
             **{"task": task, "measure": measure, "id": number, "seed": seed},
+            **{"learning_rate": 1 / proportion if proportion else None, "at_edge": proportion == 50},
             "value": value + (shift if proportion else 0),
         }
         for task, found in tasks.items()
@@ -71,6 +72,8 @@ def test_proportion_sweep(sweep):
     assert [row["value"] for row in curve(both)] == pytest.approx([25, 31.25, 75, 56.25])
     assert [row["value"] for row in curve("OOD-GEN", "loss")] == pytest.approx([0, 0, 1, 1])
     assert [row["proportion_pct"] for row in curve(both)] == [0, 10, 50, 100]
+    assert [row["learning_rate"] for row in curve(both)][1:] == [1 / 10, 1 / 50, 1 / 100]
+    assert [row["rate_at_edge"] for row in curve(both)] == [False, False, True, False]
     assert [row["n_neurons"] for row in curve(both)] == [0, 20, 100, 200]
     assert [row["n_seeds"] for row in curve(both)] == [0, 2, 2, 2]
     assert {(row["n_tasks"], row["n_test"]) for row in curve(both)} == {(3, 12)}

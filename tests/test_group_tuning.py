@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import TUNING, KilledError, killed_at, loaded_of, rates_file
-from taskneurons.config.settings import DeviceSettings, Evaluation, LoopSettings, Passes
+from conftest import TUNING, KilledError, killed_at, loaded_of
+from taskneurons.config.settings import DeviceSettings, Evaluation, LoopSettings, Passes, RateSearch
 from taskneurons.core.artifacts import read_frame, write_frame
+from taskneurons.core.errors import UserError
 from taskneurons.data.encoding import collate, sample_losses
 from taskneurons.data.task import read_task
 from taskneurons.deactivation.target_losses import target_losses
 from taskneurons.evaluation.prediction import predict
-from taskneurons.generalisation import group_tuning, overlap_ablation, proportion_sweep
+from taskneurons.generalisation import group_tuning, overlap_ablation, proportion_sweep, sweep_rates
 from taskneurons.generalisation.routed import RoutedNeurons
 from taskneurons.models.loaded import Compute
 from taskneurons.neurons.blocks import widths
@@ -25,7 +26,7 @@ from taskneurons.neurons.layout import neuron_index
 from taskneurons.neurons.matrices import matrices
 from taskneurons.neurons.neuron_set import NeuronSet, random_set, top_share, union_of
 from taskneurons.training.loop import Trained, train
-from taskneurons.tuning.trained_neurons import trained_neurons
+from taskneurons.tuning.trained_neurons import entries_put_back, trained_neurons
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 TEXTS = {
@@ -49,6 +50,18 @@ def scores_file(path: Path, task: str, model) -> Path:
     values = np.random.default_rng(list(task.encode())).random(sum(layers))
     frame = neuron_index(layers, [None] * len(layers)).assign(score=values, n_samples=4)
     write_frame(path, frame, "scores", {"task": task, "widths": list(layers), "experts": [None] * len(layers)})
+    return path
+
+
+def sweep_rates_file(path: Path, percents: list[float], rate: float = 1e-2) -> Path:
+    """The rate of a kind of set, or of each proportion, with another one that was not chosen."""
+    rows = [
+        {"proportion": float(percent), "learning_rate": tried, "chosen": tried == rate, "at_edge": percent == 20}
+        for percent in percents
+        for tried in (rate / 10, rate)
+    ]
+    kind = proportion_sweep.RATES if percents else "learning rates"
+    write_frame(path, pd.DataFrame(rows), kind, {"set_kind": "own", "learning_rate": rate})
     return path
 
 
@@ -87,7 +100,7 @@ def files_in(folder: Path, base, settings) -> dict:
         "validation": [of_task[task] for task in settings.train],
         "tests": [of_task[task] for task in settings.test],
         "scores": [scores_file(folder / f"{task}.scores.parquet", task, base.model) for task in TEXTS],
-        "rates": rates_file(folder / "rates.parquet", "own", 1e-2),
+        "rates": sweep_rates_file(folder / "rates.parquet", getattr(settings, "percents", [])),
         "checkpoints": folder / "checkpoints",
         "measures": folder / "measures.parquet",
     }
@@ -233,6 +246,8 @@ def test_a_set_is_measured_with_its_trained_values_in_the_model(base, tmp_path):
     frame = run(proportion_sweep, SWEEP, tmp_path, base)
     assert list(frame.groupby("proportion")["n_neurons"].first()) == [0, 24, 72]
     assert set(frame["seed"]) == {0} and set(frame["kind"]) == {"none", "union"}
+    assert frame.groupby("proportion")["learning_rate"].first().fillna(0).tolist() == [0, 1e-2, 1e-2]
+    assert frame.groupby("proportion")["at_edge"].first().tolist() == [False, True, False]
     tasks = {task: read_task(tmp_path / f"{task}.parquet") for task in TEXTS}
     pairs = [example.pair for task in ("one", "two") for example in tasks[task].encoded(base.tokenizer)]
     scores = [
@@ -267,7 +282,6 @@ def group_files(folder):
     return {
         "base": Path("base"),
         **{key: [folder / f"{task}.parquet" for task in tasks] for key, tasks in names.items()},
-        "rates": folder / "rates.parquet",
         "checkpoints": folder / "checkpoints",
     }
 
@@ -339,3 +353,64 @@ def test_equal_sets_are_trained_once(base, steps, tmp_path):
     assert len(steps) == 8
     first, second = (frame[frame["proportion"] == percent]["value"].tolist() for percent in (99.9, 100))
     assert first == second
+
+
+# ---- the learning rates of the proportions ----
+
+GRID = RateSearch(grid=[1e-3, 1e-2], extensions=1)
+RATES = sweep_rates.SweepRateSettings(
+    **{**GROUP, "test": ["one", "two"], "examples": 3, "scored_examples": 0}, group="G", percents=[100, 20],
+    reading="union", rates=GRID,
+)  # fmt: skip
+
+
+def run_rates(settings, folder, base) -> pd.DataFrame:
+    files = files_in(folder, base, settings)
+    given = {key: files[key] for key in ("base", "data", "validation", "scores", "checkpoints")}
+    sweep_rates.main(settings, **given, rates=folder / "found.parquet")
+    assert not files["checkpoints"].exists()
+    return read_frame(folder / "found.parquet", proportion_sweep.RATES)[0]
+
+
+def test_a_proportions_rate_has_the_lowest_validation_loss(base, tmp_path):
+    """Against trainings by hand at every rate that was tried."""
+    frame = run_rates(RATES, tmp_path, base)
+    tasks = {task: read_task(tmp_path / f"{task}.parquet").encoded(base.tokenizer) for task in ("one", "two")}
+    pairs = {task: [example.pair for example in examples] for task, examples in tasks.items()}
+    values, widths_of = group_tuning.read_scores([tmp_path / f"{task}.scores.parquet" for task in pairs])
+    for percent, rows in frame.groupby("proportion"):
+        means = rows.groupby("learning_rate")["validation_loss"].mean()
+        chosen = rows.loc[rows["chosen"], "learning_rate"].unique()
+        assert chosen.tolist() == [means.idxmin()]
+        assert rows["at_edge"].unique().tolist() == [chosen[0] in (means.index.min(), means.index.max())]
+        assert len(means) == 3  # with two rates tried, the best is an end: one beyond it was tried
+        neurons = union_of([top_share(values[task], percent, widths_of) for task in pairs])
+        for rate in means.index:
+            with trained_neurons(base.model, neurons) as trained, entries_put_back(trained.slices):
+                train(base.model, trained, [*pairs["one"], *pairs["two"]], TUNING.at(rate), base.compute, 0, "by hand")
+                losses = {
+                    task: np.mean(target_losses(base, of[:3], Passes(batch_size=2, batch_tokens=100), task))
+                    for task, of in pairs.items()
+                }
+            found = rows[rows["learning_rate"] == rate].set_index("task")["validation_loss"]
+            assert found.to_dict() == pytest.approx(losses)
+
+
+def test_a_rate_at_which_a_group_diverges_is_not_chosen(base, tmp_path):
+    frame = run_rates(RATES.model_copy(update={"rates": RateSearch(grid=[1e-2, 1e30], extensions=0)}), tmp_path, base)
+    assert np.isinf(frame.loc[frame["learning_rate"] == 1e30, "validation_loss"]).all()
+    assert set(frame.loc[frame["chosen"], "learning_rate"]) == {1e-2}
+    with pytest.raises(UserError, match=r"G at 20 %: at every learning rate \(1e\+30, 1e\+31\) the training diverges"):
+        run_rates(RATES.model_copy(update={"rates": RateSearch(grid=[1e30, 1e31], extensions=0)}), tmp_path, base)
+
+
+def test_a_killed_search_goes_on_to_the_same_bits(base, steps, tmp_path, monkeypatch):
+    settings = RATES.model_copy(update={"percents": [20.0]})
+    whole = run_rates(settings, tmp_path / "whole", base)
+    done = len(steps)
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        killed_at(11, patch)
+        run_rates(settings, tmp_path / "killed", base)
+    before = len(steps)
+    pd.testing.assert_frame_equal(whole, run_rates(settings, tmp_path / "killed", base), check_exact=True)
+    assert len(steps) - before == done - 11

@@ -67,10 +67,12 @@ TUNED = {"neuron_tuning", "tuned_evaluation", "transfer", "task_vectors", *TUNIN
 TUNED_AND_SHARED = {*TUNED, "proportion_evaluation", *PROPORTION_TABLE}
 BUDGETED = {"budget_tuning", *BUDGET_TABLE}
 SWEEP_TABLE = {"table_proportion_sweep", "figure_proportion_sweep", "report"}
-SWEPT = {"proportion_sweep", *SWEEP_TABLE}
+SWEPT = {"sweep_rates", "proportion_sweep", *SWEEP_TABLE}
+MEASURED_SWEEP = SWEPT - {"sweep_rates"}
 ABLATION_TABLES = {"table_overlap_ablation", "figure_overlap_ablation", "table_overlap_regression", "report"}
 ABLATED = {"overlap_ablation", *ABLATION_TABLES}
 GROUPED = {*SWEPT, *ABLATED}
+MEASURED_GROUPS = GROUPED - {"sweep_rates"}
 TUNING = {"rate_search", "table_learning_rates", *TUNED, *PROPORTIONED, *BUDGETED, *GROUPED}
 DAMAGE_TABLE = {"table_selection_damage", "figure_selection_damage", "report"}
 DAMAGED = {"damage", *DAMAGE_TABLE}
@@ -344,11 +346,11 @@ MATRIX = {
     "generalisation.similarity.draws": ("embedded", 9, SIMILARITY),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
     "generalisation.train_examples": ("embedded", 9, GROUPED),
-    "generalisation.examples": ("embedded", 9, {*LOSSES, *GROUPED}),
-    "generalisation.scored_examples": ("embedded", 9, {*MEASURED, *GROUPED}),
+    "generalisation.examples": ("embedded", 9, {*LOSSES, *MEASURED_GROUPS}),
+    "generalisation.scored_examples": ("embedded", 9, {*MEASURED, *MEASURED_GROUPS}),
     "generalisation.proportions.percents": ("embedded", [20], SWEPT),
     "generalisation.proportions.reading": ("embedded", "own", SWEPT),
-    "generalisation.proportions.seeds": ("embedded", [5], SWEPT),
+    "generalisation.proportions.seeds": ("embedded", [5], MEASURED_SWEEP),
     "generalisation.overlap_ablation.pairs": ("two groups", ["CLS-CLS"], ABLATION_TABLES),
     "generalisation.overlap_ablation.trained": ("embedded", [20], ABLATED),
     "generalisation.overlap_ablation.shares": ("embedded", [20], ABLATED),

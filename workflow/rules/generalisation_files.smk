@@ -36,7 +36,12 @@ def base_scores(tasks):
 
 def group_spec(step, train, test, seed, **settings):
     """The spec of a training of a group."""
-    metrics = {RUN.tasks[task].shown["metric"] for task in test} if GENERALISATION.scored_examples else set()
+    settings = {
+        "examples": GENERALISATION.examples,
+        "scored_examples": GENERALISATION.scored_examples,
+        **settings,
+    }
+    metrics = {RUN.tasks[task].shown["metric"] for task in test} if settings["scored_examples"] else set()
     evaluation = part(CONFIG.evaluation, types.Evaluation)
     return spec(
         f"generalisation.{step}",
@@ -45,8 +50,6 @@ def group_spec(step, train, test, seed, **settings):
         scope=CONFIG.selection.scope,
         training=loop_settings(TUNING.training, types.TuningLoop),
         train_examples=GENERALISATION.train_examples,
-        examples=GENERALISATION.examples,
-        scored_examples=GENERALISATION.scored_examples,
         # Without a task of labels no change of what concerns them counts.
         evaluation=evaluation if "accuracy" in metrics else evaluation.model_copy(update={"label_score": "sum"}),
         batch_tokens=CONFIG.attribution.batch_tokens,
@@ -54,6 +57,12 @@ def group_spec(step, train, test, seed, **settings):
         compute=compute("tuning"),
         **settings,
     )
+
+
+def sweep_spec(step, group, test, seed, **settings):
+    """The spec of trainings of a group's proportions."""
+    sweep = {"group": group, "percents": SWEEP.percents, "reading": SWEEP.reading}
+    return group_spec(step, GROUPS.train[group], test, seed, **sweep, **settings)
 
 
 def sweep_tasks(group):

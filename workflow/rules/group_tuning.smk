@@ -2,6 +2,36 @@
 
 if SWEEP:
 
+    rule sweep_rates:
+        """The learning rate of each proportion of a group's neurons, chosen by validation loss."""
+        input:
+            base="<results>/models/base",
+            data=lambda w: splits(GROUPS.train[w.group], "train"),
+            validation=lambda w: splits(GROUPS.train[w.group], "validation"),
+            scores=lambda w: base_scores(GROUPS.train[w.group]),
+        output:
+            rates="<results>/rates/proportions-of-{group}.parquet",
+        log:
+            "<results>/logs/sweep_rates/{group}.log",
+        wildcard_constraints:
+            group="|".join(map(re.escape, GROUPS.train)),
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.compute.tuning_threads
+        params:
+            spec=lambda w: sweep_spec(
+                "sweep_rates",
+                w.group,
+                GROUPS.train[w.group],
+                TUNING_SEEDS[0],
+                examples=TUNING.training.validation,
+                scored_examples=0,
+                rates=part(TUNING.rates, types.RateSearch),
+            ),
+            files=files(checkpoints=f"{CHECKPOINTS}/rates-of-{{group}}"),
+        shell:
+            STEP
+
     rule proportion_sweep:
         """A group's tasks together train growing proportions of their neurons of the base model, one after the other."""
         input:
@@ -10,7 +40,7 @@ if SWEEP:
             validation=lambda w: splits(GROUPS.train[w.group], "validation") if TUNING.training.patience else [],
             tests=lambda w: splits(sweep_tasks(w.group), "test"),
             scores=lambda w: base_scores(GROUPS.train[w.group]),
-            rates="<results>/rates/own.parquet",
+            rates="<results>/rates/proportions-of-{group}.parquet",
         output:
             measures="<results>/generalisation/proportions/{group}-seed{seed}.parquet",
         log:
@@ -21,15 +51,7 @@ if SWEEP:
             ENVIRONMENT
         threads: CONFIG.compute.tuning_threads
         params:
-            spec=lambda w: group_spec(
-                "proportion_sweep",
-                GROUPS.train[w.group],
-                sweep_tasks(w.group),
-                int(w.seed),
-                group=w.group,
-                percents=SWEEP.percents,
-                reading=SWEEP.reading,
-            ),
+            spec=lambda w: sweep_spec("proportion_sweep", w.group, sweep_tasks(w.group), int(w.seed)),
             files=files(checkpoints=f"{CHECKPOINTS}/proportions-of-{{group}}-seed{{seed}}"),
         shell:
             STEP

@@ -7,7 +7,7 @@ goes on with the set that it was at, within its training. Equal sets are trained
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from taskneurons.config.settings import DeviceSettings, Evaluation, LoopSettings, Passes, StepSettings, TuningLoop
-from taskneurons.core.artifacts import read_frame, read_provenance, write_frame
+from taskneurons.config.settings import DeviceSettings, Evaluation, Passes, StepSettings, TuningLoop
+from taskneurons.core.artifacts import read_frame, write_frame
 from taskneurons.core.content import content_hash
 from taskneurons.core.errors import UserError
 from taskneurons.core.progress import progress
@@ -70,12 +70,14 @@ class TrainedSet:
     Attributes:
         columns: what tells it from the others of the job.
         neurons: which are trained.
+        learning_rate: at which.
         own: task → its own neurons, where each task's examples train only those; none where all train all.
     """
 
     columns: dict[str, Any]
     neurons: NeuronSet
-    own: dict[str, NeuronSet]
+    learning_rate: float
+    own: dict[str, NeuronSet] = field(default_factory=dict)
 
 
 def read_scores(paths: Iterable[Path]) -> tuple[Scores, tuple[int, ...]]:
@@ -109,7 +111,6 @@ class Group:
         pairs: training task → its train examples.
         validation: the examples that may stop a training.
         tested: test task → its test split.
-        training: of the loop, with the learning rate.
         folder: of what a killed job had done.
     """
 
@@ -118,7 +119,6 @@ class Group:
     pairs: dict[str, list[Pair]]
     validation: list[Pair]
     tested: dict[str, Task]
-    training: LoopSettings
     folder: Path
 
     @cached_property
@@ -157,7 +157,7 @@ class Group:
         return found
 
     def _train(self, one: TrainedSet, neurons: NeuronSet, what: str, checkpoint: Checkpoint) -> None:
-        base, training = self.base, self.training
+        base, training = self.base, self.settings.training.at(one.learning_rate)
         pairs = [pair for examples in self.pairs.values() for pair in examples]
         with trained_neurons(base.model, neurons) as trained:
             hooks = RoutedNeurons(trained, one.own, self.pairs, base, training) if one.own else trained
@@ -169,9 +169,7 @@ class Group:
         sets = {"": one.neurons, **one.own}
         chosen = {name: np.flatnonzero(neurons.selected).tolist() for name, neurons in sets.items()}
         data = [self.pairs, self.validation, {key: task.data_hash for key, task in self.tested.items()}]
-        return content_hash(
-            [self.settings.spec(), self.base.identity, self.training.model_dump(), data, list(one.own), chosen]
-        )
+        return content_hash([self.settings.spec(), self.base.identity, one.learning_rate, data, list(one.own), chosen])
 
 
 def _kept(file: Path) -> pd.DataFrame | None:
@@ -188,7 +186,6 @@ def read_group(
     data: list[Path],
     validation: list[Path],
     tests: list[Path],
-    rates: Path,
     checkpoints: Path,
 ) -> Group:
     """The group of a job.
@@ -197,8 +194,7 @@ def read_group(
         base: the base model's folder.
         data, validation: the train splits of the training tasks, and their validation splits where they may stop the
             training.
-        tests: the test splits of the tested tasks.
-        rates: the learning rate that was chosen for a task's own neurons, at which all sets are trained.
+        tests: the splits on which the tested tasks are measured.
         checkpoints: the folder for what a killed job had done.
     """
     loaded = load_model(base, settings.compute)
@@ -213,7 +209,6 @@ def read_group(
         },
         validation=[pair for task in watched.values() for pair in pairs_of(task, loaded, number)],
         tested=read_splits(tests, settings.test),
-        training=settings.training.at(read_provenance(rates, "learning rates")["learning_rate"]),
         folder=checkpoints,
     )
 
@@ -233,14 +228,15 @@ def tune_group(group: Group, sets: list[TrainedSet], what: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True).assign(seed=group.settings.seed)
 
 
-def write_measures(path: Path, frame: pd.DataFrame, job: Group, **named: Any) -> None:
+def write_trained(path: Path, frame: pd.DataFrame, kind: str, job: Group, **named: Any) -> None:
     """Write what came of a job, and delete what it had kept on the way.
 
     Args:
+        kind: of the file.
         named: what tells the job from others of its rule.
     """
     base = job.base
     made = {"model": base.identity, "state": base.provenance.get("state"), "dtype": base.compute.dtype_name}
-    made |= {"seed": job.settings.seed, "learning_rate": job.training.learning_rate}
-    write_frame(path, frame, KIND, {"spec": job.settings.spec(), **made, **named})
+    made["seed"] = job.settings.seed
+    write_frame(path, frame, kind, {"spec": job.settings.spec(), **made, **named})
     shutil.rmtree(job.folder, ignore_errors=True)

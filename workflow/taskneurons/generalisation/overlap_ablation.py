@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from taskneurons.core.artifacts import read_provenance
 from taskneurons.generalisation.group_tuning import (
+    KIND,
     GroupSettings,
     TrainedSet,
     read_group,
     read_scores,
     tune_group,
-    write_measures,
+    write_trained,
 )
 from taskneurons.selection.overlap_sets import cells, places_of
 
@@ -56,9 +58,11 @@ def main(
 
     Args:
         scores: of the training, test and other tasks, by the base model.
+        rates: the learning rate that was chosen for a task's own neurons, at which all sets, of one size, are trained.
         measures: to write; the others as in `read_group`.
     """
-    group = read_group(settings, base, data, validation, tests, rates, checkpoints)
+    group = read_group(settings, base, data, validation, tests, checkpoints)
+    learning_rate = read_provenance(rates, "learning rates")["learning_rate"]
     values, widths = read_scores(scores)
     tasks = {"train": settings.train, "test": settings.test, "others": settings.others}
     places = places_of(values, tasks, settings.trained, widths, settings.scope)
@@ -68,8 +72,8 @@ def main(
         if cell.neurons is None:
             impossible.append({**columns, "task": "", "measure": "", "id": -1, "seed": settings.seed})
         else:
-            made.append(TrainedSet(columns, cell.neurons, {}))
+            made.append(TrainedSet(columns, cell.neurons, learning_rate))
     frame = tune_group(group, made, f"overlap of {settings.pair} at {settings.trained:g} %")
     frame = pd.concat([frame, pd.DataFrame(impossible)], ignore_index=True)
     frame = frame.astype({"share": "float64"}).fillna({"draw": 0, "reason": ""}).astype({"draw": "int64"})
-    write_measures(measures, frame, group, pair=settings.pair, trained=settings.trained)
+    write_trained(measures, frame, KIND, group, pair=settings.pair, trained=settings.trained)

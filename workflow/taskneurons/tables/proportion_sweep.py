@@ -93,7 +93,7 @@ def _curve(
     confidence = settings["tables.confidence"]
     proportions = sorted(rows["proportion"].unique())
     best = peak(values[1:], proportions[1:], shown["measure"], confidence)
-    sizes = rows.groupby("proportion")["n_neurons"].first()
+    trained = rows.groupby("proportion")[["n_neurons", "learning_rate", "at_edge"]].first()
     found = []
     for proportion, (value, *replicates) in zip(proportions, values, strict=True):
         low, high = percentile_interval(np.array(replicates), confidence)
@@ -107,7 +107,9 @@ def _curve(
                 "n_tasks": rows["task"].nunique(),
                 "n_test": len(rows[["task", "id"]].drop_duplicates()),
                 "n_seeds": rows["seed"].nunique() if proportion else 0,
-                "n_neurons": sizes[proportion],
+                "n_neurons": trained.loc[proportion, "n_neurons"],
+                "learning_rate": trained.loc[proportion, "learning_rate"],
+                "rate_at_edge": bool(trained.loc[proportion, "at_edge"]),
                 **best,
                 "paper_peak_pct": paper,
             }

@@ -33,6 +33,10 @@ WINDOW = 16
 log = logging.getLogger(__name__)
 
 
+class DivergedError(UserError):
+    """The loss or its gradient is no finite number: the learning rate is too large for this training."""
+
+
 class Trained:
     """What a training changes, and the hooks by which a method takes part in it.
 
@@ -146,8 +150,9 @@ def train(
         validation_loss (at the ends of epochs).
 
     Raises:
-        UserError: there is nothing to learn from, patience has nothing to watch, the dtype is float16, the loss
-            or its gradient is no finite number, or the device's memory is too small.
+        DivergedError: the loss or its gradient is no finite number.
+        UserError: there is nothing to learn from, patience has nothing to watch, the dtype is float16, or the
+            device's memory is too small.
     """
     pairs = trained.examples(pairs)
     if not pairs:
@@ -245,7 +250,7 @@ def _step(loop: _Loop, batch: Sequence[Pair], rate: float, where: str) -> tuple[
         loop.trained.project([parameter.grad for parameter in parameters if parameter.grad is not None])
         norm = nn.utils.clip_grad_norm_(parameters, loop.settings.max_gradient_norm).item()
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise UserError(
+            raise DivergedError(
                 f"{where}: the loss is {loss} and its gradient's norm {norm}: lower learning_rate ({rate:.2g})"
             )
         loop.optimizer.step()

@@ -23,7 +23,8 @@ from taskneurons.data.task import read_task
 from taskneurons.models.loaded import LoadedModel, load_model
 from taskneurons.neurons.mask_file import read_mask
 from taskneurons.neurons.neuron_set import NeuronSet
-from taskneurons.tuning.watched import DivergedError, Finished, Job, Kept, pairs_of, train_set
+from taskneurons.training.loop import DivergedError
+from taskneurons.tuning.watched import Finished, Job, Kept, pairs_of, train_set
 
 
 class SearchSettings(StepSettings):

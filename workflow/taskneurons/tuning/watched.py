@@ -30,10 +30,6 @@ from taskneurons.tuning.trained_neurons import TrainedNeurons, entries_put_back,
 log = logging.getLogger(__name__)
 
 
-class DivergedError(UserError):
-    """A gradient is no finite number: the learning rate is too large for this training."""
-
-
 @dataclass(frozen=True)
 class Job:
     """What a training of a set depends on besides the model and the set.
@@ -75,7 +71,7 @@ def pairs_of(task: Task, base: LoadedModel, most: int = 0) -> list[Pair]:
 
 
 class WatchedNeurons(Trained):
-    """Neurons in training, whose model's loss is measured after some steps, and which tell a training that diverges.
+    """Neurons in training, whose model's loss is measured after some steps.
 
     The loop calls `project` once in every step, with the step's gradients, and then `write_back`, which it calls at
     other times too: after a checkpoint was taken up, and at the end. So `project` counts the steps.
@@ -85,8 +81,8 @@ class WatchedNeurons(Trained):
         losses: number of steps → the loss after them.
     """
 
-    def __init__(self, neurons: TrainedNeurons, watched: Sequence[int], measure: Callable[[], float], what: str):
-        self.neurons, self.measure, self.what = neurons, measure, what
+    def __init__(self, neurons: TrainedNeurons, watched: Sequence[int], measure: Callable[[], float]):
+        self.neurons, self.measure = neurons, measure
         self.watched = sorted(set(watched))
         self.steps = 0
         self.losses: dict[int, float] = {}
@@ -96,12 +92,7 @@ class WatchedNeurons(Trained):
         return self.neurons.parameters()
 
     def project(self, gradients: Sequence[torch.Tensor]) -> None:
-        """Count the step; raises DivergedError where a gradient is no finite number."""
-        if not math.isfinite(nn.utils.get_total_norm(gradients).item()):
-            raise DivergedError(
-                f"{self.what}, step {self.steps}: a gradient is no finite number: take smaller learning rates "
-                "(neuron_tuning.rates)"
-            )
+        """Count the step."""
         self.steps += 1
         self._under_way = True
 
@@ -168,7 +159,7 @@ def train_set(
     # The loop itself looks at the loss only to stop early; the curve is measured by the hooks.
     watched = job.validation if job.settings.patience else []
     with trained_neurons(base.model, neurons) as trained, entries_put_back(trained.slices):
-        hooks = WatchedNeurons(trained, job.watched, lambda: job.loss(base), what)
+        hooks = WatchedNeurons(trained, job.watched, lambda: job.loss(base))
         if len(neurons):
             history = train(
                 base.model, hooks, job.pairs, job.settings, base.compute, job.seed, what, watched, checkpoint
