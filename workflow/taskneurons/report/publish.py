@@ -1,4 +1,8 @@
-"""Copy a finished run's tables and figures to a folder for committing, with a `run.json` that says what made them."""
+"""Copy a run's tables and figures to a folder for committing, with a `run.json` that says what made which.
+
+A run may be published in parts, as its tables are finished, on several machines: what it has replaces what was there of
+the same names, and the rest stays with the record of the run that made it.
+"""
 
 import argparse
 import json
@@ -41,31 +45,49 @@ def _one_or_all(values: set[str]) -> str | list[str]:
     return values.pop() if len(values) == 1 else sorted(values)
 
 
+def _provenance(run: Path) -> dict[str, Any]:
+    """Of some file that a model made."""
+    for path in sorted(run.rglob("*.parquet")):
+        found = json.loads((pq.read_schema(path).metadata or {}).get(METADATA_KEY, b"{}"))
+        if "dtype" in found:
+            return found
+    raise UserError(f"{run} holds no file that a model made")
+
+
 def publish(run: Path, out: Path, command: str) -> None:
-    """Copy the CSV tables and the figures, and write run.json.
+    """Copy the CSV tables and the figures, and write run.json: a list with a record of each part, the newest first.
 
     Raises:
         UserError: the run has no tables, or no statistics of its steps.
     """
-    tables, figures = sorted((run / "tables").glob("*.csv")), sorted((run / "figures").glob("*.*"))
-    if not tables:
+    files = {"tables": sorted((run / "tables").glob("*.csv")), "figures": sorted((run / "figures").glob("*.*"))}
+    if not files["tables"]:
         raise UserError(f"{run}/tables holds no tables: run the workflow first")
-    record = {
-        "command": command,
-        **step_statistics(run),
-    }
-    predictions = next((run / "predictions").rglob("*.parquet"))
-    provenance = json.loads((pq.read_schema(predictions).metadata or {})[METADATA_KEY])
-    record["dtype"] = provenance["dtype"]
+    provenance = _provenance(run)
     base = json.loads((run / "models" / "base" / "identity.json").read_text())
+    record: dict[str, Any] = {kind: sorted({file.stem for file in found}) for kind, found in files.items()}
+    record |= {"command": command, **step_statistics(run), "dtype": provenance["dtype"]}
     record["model"] = {key: base[key] for key in ("origin", "identity")}
     record["packages"] = provenance["spec"]["code"]["packages"]
-    shutil.rmtree(out, ignore_errors=True)
-    for kind, files in (("tables", tables), ("figures", figures)):
-        (out / kind).mkdir(parents=True)
-        for file in files:
+    records = [record, *_earlier(out / "run.json", record)]
+    for kind, found in files.items():
+        (out / kind).mkdir(parents=True, exist_ok=True)
+        for file in found:
             shutil.copyfile(file, out / kind / file.name)
-    write_json(out / "run.json", record)
+        recorded = {name for one in records for name in one[kind]}
+        for file in (out / kind).iterdir():
+            if file.stem not in recorded:
+                file.unlink()
+    write_json(out / "run.json", records)
+
+
+def _earlier(path: Path, newer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of the parts that were published before, without what is newer."""
+    found = json.loads(path.read_text()) if path.exists() else []
+    for record in found:
+        for kind in ("tables", "figures"):
+            record[kind] = [name for name in record[kind] if name not in newer[kind]]
+    return [record for record in found if record["tables"]]
 
 
 if __name__ == "__main__":
