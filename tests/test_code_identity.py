@@ -20,6 +20,14 @@ def library(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def no_memory(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    module._known.cache_clear()
+    yield
+    module._known.cache_clear()
+
+
 def identity(root: Path, name: str) -> str:
     for cached in (module._read, module.code_identity):
         cached.cache_clear()
@@ -40,6 +48,28 @@ def test_follows_imports_also_within_functions(tmp_path):
     assert identity(root, "a") == before
     (root / "taskneurons" / "c.py").write_text("g = 2\n")
     assert identity(root, "a") != before
+
+
+def test_files_are_read_once_for_all_processes_until_they_change(tmp_path, monkeypatch):
+    root, read = library(tmp_path, {"a": "from taskneurons import b\n", "b": "x = 1\n"}), []
+    own = ast.parse
+    monkeypatch.setattr(module.ast, "parse", lambda *given, **named: read.append(named) or own(*given, **named))
+
+    def next_process() -> str:
+        module._remember()
+        module._known.cache_clear()
+        read.clear()
+        return identity(root, "a")
+
+    first = next_process()
+    assert len(read) == 2
+    assert next_process() == first and not read
+    (root / "taskneurons" / "b.py").write_text("x = 22\n")
+    assert next_process() != first and len(read) == 1
+    for note in (tmp_path / "cache" / "taskneurons").iterdir():
+        note.write_text("[1]")
+    module._known.cache_clear()
+    assert identity(root, "a") != first and len(read) == 3
 
 
 def test_comments_docstrings_and_layout_do_not_count(tmp_path):

@@ -10,13 +10,18 @@ said: the arguments of errors that are raised, of logging calls, and the name of
 """
 
 import ast
+import atexit
 import hashlib
+import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from sys import stdlib_module_names
 from typing import Any
+
+from taskneurons.core.content import bytes_hash, file_state
+from taskneurons.core.memory import keep, recall
 
 # Raised by hand where the form or the meaning of the files that this folder writes changes: every step then reruns.
 FORMAT = 1
@@ -39,10 +44,34 @@ class _Module:
 
 @cache
 def _read(path: Path) -> _Module:
-    tree = ast.parse(path.read_text(), filename=str(path))
-    imports = _imports(tree)
-    said_nothing = ast.dump(_Silence().visit(tree))
-    return _Module(imports, hashlib.blake2b(said_nothing.encode(), digest_size=12).hexdigest())
+    known, state = _known(), file_state(path)
+    before = known.get(str(path.resolve()))
+    if before is None or before[:2] != state:
+        tree = ast.parse(path.read_text(), filename=str(path))
+        imports = sorted(_imports(tree))
+        said_nothing = ast.dump(_Silence().visit(tree))
+        digest = hashlib.blake2b(said_nothing.encode(), digest_size=12).hexdigest()
+        before = known[str(path.resolve())] = [*state, imports, digest]
+        atexit.unregister(_remember)
+        atexit.register(_remember)
+    return _Module(frozenset(before[2]), before[3])
+
+
+@cache
+def _memory() -> tuple[str, ...]:
+    """The name of what was read before: parsing the library takes as long as all the rest of a small dry-run."""
+    return ("syntax", str(Path(__file__)), bytes_hash(Path(__file__)), sys.version)
+
+
+@cache
+def _known() -> dict[str, list[Any]]:
+    """File → its size, its date, what it imports, and its digest."""
+    known = recall(*_memory())
+    return known if isinstance(known, dict) else {}
+
+
+def _remember() -> None:
+    keep({name: found for name, found in _known().items() if Path(name).is_file()}, *_memory())
 
 
 def _module_path(root: Path, module: str) -> Path | None:

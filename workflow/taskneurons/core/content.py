@@ -1,19 +1,19 @@
 """Content hashes: of tables, of anything that JSON can hold, and of files, which are remembered where they are large.
 
-What is remembered of a file (path, size, time of its last change, hash) lies in the user's cache folder, one small file
-each: jobs that run at the same time, and runs in other folders, share it.
+What is remembered of a file (path, size, time of its last change, hash) is shared by jobs that run at the same time
+and by runs in other folders.
 """
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from taskneurons.core.memory import keep, recall
 
 LARGE = 10**9  # bytes of a file that is checked once a machine, not at every reading
 CHUNK = 2**24
@@ -70,47 +70,29 @@ def bytes_hash(path: Path) -> str:
 
 def remembered_hash(path: Path) -> str:
     """The hash of a file's bytes, taken once as long as its size and the time of its last change are the same."""
-    state, known = path.stat(), _memory_of(path)
-    now = [state.st_size, state.st_mtime_ns]
-    if (before := _read(known)) and before[:2] == now:
-        return str(before[2])
+    name, now = str(path.resolve()), file_state(path)
+    match recall(name):
+        case [size, changed, str(found)] if [size, changed] == now:
+            return found
     found = bytes_hash(path)
-    _write(known, [*now, found])
+    keep([*now, found], name)
     return found
+
+
+def file_state(path: Path) -> list[int]:
+    """A file's size and the time of its last change: as long as they are the same, so is what it holds."""
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns]
 
 
 def checked_before(path: Path, content: str) -> bool:
     """Whether a large file was found to have this content, and has not been changed since."""
-    state = path.stat()
-    return state.st_size >= LARGE and _read(_memory_of(path)) == [state.st_size, state.st_mtime_ns, content]
+    state = file_state(path)
+    return state[0] >= LARGE and recall(str(path.resolve())) == [*state, content]
 
 
 def remember_checked(path: Path, content: str) -> None:
     """Note that a large file has this content."""
-    state = path.stat()
-    if state.st_size >= LARGE:
-        _write(_memory_of(path), [state.st_size, state.st_mtime_ns, content])
-
-
-def _memory_of(path: Path) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "taskneurons" / content_hash(str(path.resolve()))
-
-
-def _read(memory: Path) -> list[Any] | None:
-    try:
-        found = json.loads(memory.read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, list) and len(found) == 3 else None
-
-
-def _write(memory: Path, known: list[Any]) -> None:
-    """Keep it where the folder can be written: it saves time and nothing else."""
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=memory.parent, delete=False) as file:
-            json.dump(known, file)
-        Path(file.name).replace(memory)
-    except OSError:
-        pass
+    state = file_state(path)
+    if state[0] >= LARGE:
+        keep([*state, content], str(path.resolve()))
