@@ -1,0 +1,1 @@
+"""One file a method; `continual/method.py` says what it holds."""

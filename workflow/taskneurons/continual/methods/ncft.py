@@ -1,0 +1,21 @@
+"""NCFT: at each stage only the task's own neurons are trained, those of the base model (the paper's method)."""
+
+from taskneurons.continual.method import Answering, Learnt, Stage, State, everything
+from taskneurons.continual.neuron_stages import learn_neurons, neurons_put, own_neurons
+
+NAME = "NCFT"
+LEARNS = "in sequence"
+NEEDS = ("scores",)
+NEEDS_TASK_ID = False
+KNOB = None
+
+
+def learn(stage: Stage) -> Learnt:
+    """Train the task's own neurons from where the stage before ended."""
+    return learn_neurons(stage, own_neurons(stage))
+
+
+def answering(state: State, prompts: list[list[int]], task: str | None) -> Answering:
+    """The model of the last stage answers all."""
+    with neurons_put(state.base.model, state.kept):
+        yield everything(prompts)

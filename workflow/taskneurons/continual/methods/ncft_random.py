@@ -1,0 +1,21 @@
+"""NCFT-random: the control of NCFT, which trains as many random neurons in each layer."""
+
+from taskneurons.continual.method import Answering, Learnt, Stage, State, everything
+from taskneurons.continual.neuron_stages import learn_neurons, neurons_put, random_neurons
+
+NAME = "NCFT-random"
+LEARNS = "in sequence"
+NEEDS = ("scores",)
+NEEDS_TASK_ID = False
+KNOB = None
+
+
+def learn(stage: Stage) -> Learnt:
+    """Train random neurons, other ones for each task and seed, from where the stage before ended."""
+    return learn_neurons(stage, random_neurons(stage))
+
+
+def answering(state: State, prompts: list[list[int]], task: str | None) -> Answering:
+    """The model of the last stage answers all."""
+    with neurons_put(state.base.model, state.kept):
+        yield everything(prompts)
