@@ -157,7 +157,7 @@ def put_weights(model: PreTrainedModel, tensors: Tensors) -> None:
 
 @contextmanager
 def weights_put(model: PreTrainedModel, tensors: Tensors) -> Iterator[None]:
-    """Run the block with these values in the parameters of these names; those of before are back after it, to the bit."""
+    """Run the block with these values in the parameters of these names; the former bits are back after it."""
     before = {name: model.get_parameter(name).detach().to("cpu", copy=True) for name in tensors}
     put_weights(model, tensors)
     try:
