@@ -44,6 +44,12 @@ if GENERALISATION:
     include: "workflow/rules/transfer.smk"
 
 
+if CONFIG.continual:
+
+    include: "workflow/rules/continual_files.smk"
+    include: "workflow/rules/continual.smk"
+
+
 include: "workflow/rules/table_inputs.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"

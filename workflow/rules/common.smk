@@ -42,7 +42,7 @@ from taskneurons.config import settings as types
 from taskneurons.config.settings import percent_text
 from taskneurons.core.code_identity import code_identity
 from taskneurons.core.errors import UserError
-from taskneurons.core.named import module_of, named, names
+from taskneurons.core.named import constants, module_of, named, names
 from taskneurons.data.files import local_split
 from taskneurons.data.splits import SOURCE_SPLITS
 from taskneurons.report.contents import facts, left_out, shown
@@ -67,6 +67,7 @@ FOLDER = Path("results", CONFIG.run)
 os.environ.update({owner.VARIABLE: owner.named(lock.jobs_file(FOLDER))})
 STARTED = time.time()
 TASKS = list(RUN.tasks)
+ALL_TASKS = RUN.tasks | RUN.continual  # the main job looks at none of continual learning
 ORIGINALS = [f"multitask-seed{seed}" for seed in CONFIG.training.seeds]
 TUNING = CONFIG.neuron_tuning  # None where the config leaves it out
 GENERALISATION = CONFIG.generalisation if TUNING else None  # its trainings take the learning rate of neuron tuning
@@ -95,7 +96,7 @@ CHECKPOINTS = f"results/{CONFIG.run}/checkpoints"
 
 
 wildcard_constraints:
-    task="|".join(TASKS),
+    task="|".join(ALL_TASKS),
     model=MODEL,
     scored=rf"({MODEL})(-from-mean)?",
     seed=r"\d+",

@@ -41,7 +41,7 @@ def own_file(name):
 
 def source_files(task, split):
     """The local files that a task's split is read from; none for the suite and the hub."""
-    source = RUN.tasks[task].data.source
+    source = ALL_TASKS[task].data.source
     if source.local is None:
         return []
     splits = dict.fromkeys(local_split(source.local, source.splits, name) for name in SOURCE_SPLITS[split])
@@ -175,3 +175,13 @@ NOT_RESAMPLED = rf"(?!({'|'.join(SCORED)})/)({MODEL})(-from-mean)?"
 
 # The scores of the base model, which choose the neurons that are tuned.
 BASE_SCORED = scored_name("base", CONFIG.attribution.reference)
+
+
+def splits(tasks, split):
+    """A split of some tasks."""
+    return [f"<results>/data/{task}/{split}.parquet" for task in tasks]
+
+
+def base_scores(tasks):
+    """The scores by which neurons of the base model are tuned."""
+    return [f"<results>/scores/{BASE_SCORED}/{task}.parquet" for task in tasks]

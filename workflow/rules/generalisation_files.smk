@@ -26,14 +26,6 @@ def sides(pair):
     return GROUPS.train[train], tested, [task for task in TEST_TASKS if task not in tested]
 
 
-def splits(tasks, split):
-    return [f"<results>/data/{task}/{split}.parquet" for task in tasks]
-
-
-def base_scores(tasks):
-    return [f"<results>/scores/{BASE_SCORED}/{task}.parquet" for task in tasks]
-
-
 def group_spec(step, train, test, seed, **settings):
     """The spec of a training of a group."""
     settings = {

@@ -60,6 +60,9 @@ INPUTS = {
     "tuned_features": lambda: expand("<results>/generalisation/features/{task}.parquet", task=TASKS),
     "task_probes": lambda: expand("<results>/generalisation/probes/{task}.parquet", task=TASKS),
     "task_vectors": lambda: ["<results>/generalisation/task_vectors.parquet"],
+    "continual_tests": lambda: ["<results>/continual/zero_shot.parquet", *stage_files("tested")],
+    "continual_costs": lambda: cost_files(),
+    "continual_tunings": lambda: [file for method in METHODS for file in tuned_files(method)],
 }
 
 
@@ -69,6 +72,8 @@ def table(name):
 
 def table_tasks(table):
     """The tasks that a table shows."""
+    if any(kind.startswith("continual") for kind in table.inputs):
+        return CONTINUAL_TASKS
     return PROPORTION_TASKS if "proportion_predictions" in table.inputs else TASKS
 
 
@@ -98,6 +103,6 @@ def table_spec(table):
         "tables.write",
         module_of("tables", table.name),
         table=table.name,
-        tasks={key: {field: RUN.tasks[key].shown[field] for field in table.fields} for key in table_tasks(table)},
+        tasks={key: {field: ALL_TASKS[key].shown[field] for field in table.fields} for key in table_tasks(table)},
         config={key: config_value(key) for key in table.config},
     )

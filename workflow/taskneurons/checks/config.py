@@ -9,12 +9,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from taskneurons.checks.continual import continual_problems, in_form
 from taskneurons.checks.gguf import check_gguf
 from taskneurons.checks.messages import Place, mistakes
 from taskneurons.checks.model_files import check_folder, files_of_a_model
 from taskneurons.checks.plain import plain, task_file
 from taskneurons.config.settings import (
     Config,
+    ContinualSection,
+    DataSection,
     ModelSource,
     PreparedTask,
     ResolvedSource,
@@ -69,11 +72,13 @@ class Run:
     Attributes:
         config: as it was given, with defaults; a relative model path is resolved.
         tasks: key → task, in the config's order.
+        continual: the same of the tasks of continual learning, with their common prompt form.
         warnings: what is not wrong, but may surprise.
     """
 
     config: Config
     tasks: dict[str, RunTask]
+    continual: dict[str, RunTask]
     warnings: list[str]
 
 
@@ -89,26 +94,18 @@ def checked_config(config: dict[str, Any], root: Path) -> Run:
     """
     told: dict[Place, str] = {}
     given = plain(config, told)
-    if isinstance(given.get("tasks"), str):
-        given["tasks"] = plain(task_file(given["tasks"], root), told, ("tasks",))
+    _read_task_files(given, root, told)
     keys = list(given["tasks"]) if isinstance(given.get("tasks"), dict) else []
     read, wrong = _read(given, told)
     if read is None:
         raise UserError("\n".join(wrong))
     read = _resolved_model(read)
-    tasks: dict[str, RunTask] = {}
     warnings: list[str] = []
-    for key, task in read.tasks.items():
-        try:
-            tasks[key] = _resolved_task(key, task, read)
-        except UserError as problem:
-            wrong.append(str(problem))
-            continue
-        except OSError as problem:  # a path that is too long, or that may not be read
-            wrong.append(f"config: tasks: {key}: source: {problem}")
-            continue
-        if tasks[key].data.source.local is not None and tasks[key].data.source.splits is None:
-            warnings.append(f"tasks: {key}: one data file is split by the seed: 80 % train, 10 % validation, 10 % test")
+    tasks = _resolved_tasks("tasks", read.tasks, read.data, read.data_root, wrong, warnings)
+    continual: dict[str, RunTask] = {}
+    if (section := read.continual) is not None:
+        formed = {key: in_form(key, task, section) for key, task in section.tasks.items()}
+        continual = _resolved_tasks("continual: tasks", formed, section, read.data_root, wrong, warnings)
     comparing = [rule for rule in read.damage.rules if rule in names(RULES) and named(RULES, rule).COMPARES]
     if len(keys) == 1 and comparing:
         warnings.append(f"damage: rules: {', '.join(comparing)} compare tasks, and there is one alone: left out")
@@ -119,9 +116,48 @@ def checked_config(config: dict[str, Any], root: Path) -> Run:
             else "neuron_tuning: there is one task alone: beside its own neurons only random ones are trained"
         )
     wrong += [str(problem) for problem in _problems(read, tasks, keys)]
+    wrong += [str(problem) for problem in continual_problems(read, tasks, continual)]
     if wrong:
         raise UserError("\n".join(dict.fromkeys(wrong)))
-    return Run(read, tasks, warnings)
+    return Run(read, tasks, continual, warnings)
+
+
+def _read_task_files(given: dict[str, Any], root: Path, told: dict[Place, str]) -> None:
+    """Put the tasks in the place of the file that holds them: of the run, and of continual learning."""
+    for section, where in ((given, ("tasks",)), (given.get("continual"), ("continual", "tasks"))):
+        if isinstance(section, dict) and isinstance(section.get("tasks"), str):
+            section["tasks"] = plain(task_file(section["tasks"], root), told, where)
+
+
+def _resolved_tasks(
+    where: str,
+    tasks: dict[str, Task],
+    data: DataSection | ContinualSection,
+    data_root: str | None,
+    wrong: list[str],
+    warnings: list[str],
+) -> dict[str, RunTask]:
+    """The tasks of a section that can be prepared; what is wrong with the others joins `wrong`.
+
+    Args:
+        where: the section.
+        data: the sizes and token budgets of all of them.
+    """
+    found: dict[str, RunTask] = {}
+    for key, task in tasks.items():
+        try:
+            found[key] = _resolved_task(f"config: {where}: {key}", key, task, data, data_root)
+        except UserError as problem:
+            wrong.append(str(problem))
+            continue
+        except OSError as problem:  # a path that is too long, or that may not be read
+            wrong.append(f"config: {where}: {key}: source: {problem}")
+            continue
+        if found[key].data.source.local is not None and found[key].data.source.splits is None:
+            warnings.append(
+                f"{where}: {key}: one data file is split by the seed: 80 % train, 10 % validation, 10 % test"
+            )
+    return found
 
 
 def _read(given: dict[str, Any], told: dict[Place, str]) -> tuple[Config | None, list[str]]:
@@ -182,14 +218,15 @@ def _resolved_model(config: Config) -> Config:
     return config.model_copy(update={"model": model})
 
 
-def _resolved_task(key: str, task: Task, config: Config) -> RunTask:
-    where = f"config: tasks: {key}"
+def _resolved_task(
+    where: str, key: str, task: Task, data: DataSection | ContinualSection, data_root: str | None
+) -> RunTask:
     for pattern, what in RESERVED.items():
         if re.fullmatch(pattern, key):
             raise UserError(f"{where}: a task may not be called so: the workflow calls {what} so; take another key")
     metric = task.metric or ("accuracy" if task.labels else "rougeL")
-    source = resolved_source(where, task, config.data_root)
-    data = PreparedTask(
+    source = resolved_source(where, task, data_root)
+    prepared = PreparedTask(
         source=source,
         prompt=task.prompt,
         target=task.target,
@@ -198,11 +235,11 @@ def _resolved_task(key: str, task: Task, config: Config) -> RunTask:
         nulls=task.nulls,
     )
     try:
-        _check_data(where, data)
+        _check_data(where, prepared)
     except UserError as problem:
-        if source.local is None or (Path(source.local).is_absolute() and config.data_root is None):
+        if source.local is None or (Path(source.local).is_absolute() and data_root is None):
             raise
-        root = "not given" if config.data_root is None else brief(config.data_root)
+        root = "not given" if data_root is None else brief(data_root)
         raise UserError(f"{problem} (data_root is {root})") from problem
     shown = {
         "name": task.name or key,
@@ -212,9 +249,7 @@ def _resolved_task(key: str, task: Task, config: Config) -> RunTask:
     }
     sizes = task.sizes.model_dump(exclude_unset=True) if task.sizes else {}
     tokens = task.tokens.model_dump(exclude_unset=True) if task.tokens else {}
-    return RunTask(
-        shown, data, config.data.sizes.model_copy(update=sizes), config.data.tokens.model_copy(update=tokens)
-    )
+    return RunTask(shown, prepared, data.sizes.model_copy(update=sizes), data.tokens.model_copy(update=tokens))
 
 
 def resolved_source(where: str, task: Task, data_root: str | None) -> ResolvedSource:

@@ -930,6 +930,106 @@ class GeneralisationSection(Settings):
     """What predicts transfer; null to do without"""
 
 
+# ---- continual learning ----
+
+
+class ContinualOptimisation(Course, Rounds):
+    """The training of a stage, the same for all methods, without the learning rate."""
+
+    epochs: Count = 1
+    """How often a stage sees every example"""
+    batch_size: Count = 8
+    """Examples in a batch"""
+
+
+class ContinualLoop(TrainingPasses, ContinualOptimisation):
+    """What the training loop takes, but for the learning rate."""
+
+    def at(self, learning_rate: float) -> LoopSettings:
+        """The settings of a training at a learning rate."""
+        return LoopSettings(**self.model_dump(), learning_rate=learning_rate)
+
+
+class MethodSettings(Settings):
+    """A method's learning rate and its one other setting."""
+
+    learning_rate: Positive | None = None
+    """Its peak; without one it is chosen by validation accuracy, as continual.tuning says, and the knob with it"""
+    knob: Annotated[Number, Field(ge=0)] | None = None
+    """Its one other setting, where it has one and learning_rate is given; without one, the first of its grid"""
+
+    @model_validator(mode="after")
+    def _chosen_together(self) -> "MethodSettings":
+        if self.knob is not None and self.learning_rate is None:
+            raise ValueError("knob is given without learning_rate: both are chosen together, or none")
+        return self
+
+
+class ContinualMethod(MethodSettings):
+    """A method in a run."""
+
+    orders: Literal["all"] | Annotated[list[Shown], Field(min_length=1), Different] = "all"
+    """The orders that it learns, by their names: all, or a list"""
+
+
+class ContinualTuning(Settings):
+    """How a method's learning rate and knob are chosen: by accuracy on validation examples, alike for all methods.
+
+    Each method learns the first order's first two tasks with each configuration; the final accuracy, mean over both,
+    decides, and within one standard error of the best the smallest learning rate is taken. The knob's other values are
+    tried at that rate; a method without a knob tries as many rates more, between the neighbours of its best.
+    """
+
+    grid: Annotated[list[Positive], AfterValidator(_several), Different] = [3e-5, 1e-4, 3e-4, 1e-3]
+    """Learning rates (peaks) that are tried"""
+    extensions: CountOrNone = 3
+    """Where the best lies at an end of the grid, so many more are tried beyond, each by the ratio of its neighbours"""
+    examples: Count = 200
+    """Validation examples a task"""
+
+
+class ContinualSection(Settings):
+    """Tasks learnt one after the other (Table 5, Figure 4)."""
+
+    tasks: Annotated[dict[TaskKey, Task], Field(min_length=2)]
+    """Classification tasks, as in tasks"""
+    prompt: Lines = "{input}\nAnswer:"
+    """The one form of all their prompts; {input} stands for the task's own, which should name neither task nor data"""
+    named: bool = False
+    """Whether each prompt begins with its task's and data set's name, as in earlier work: what tells the task away"""
+    benchmarks: dict[Name, dict[Name, TaskList]]
+    """Benchmark → order → its tasks in their sequence"""
+    methods: Annotated[dict[RuleName, ContinualMethod], Field(min_length=1)]
+    """Files of workflow/taskneurons/continual/methods/ → their settings"""
+    k: NeuronPercent = 10
+    """Percent of all neurons that a task trains, of the base model's scores"""
+    seeds: Seeds = [0]
+    """One training of each sequence for each seed"""
+    sizes: Sizes = Sizes(train=1000, validation=200)
+    """Examples a task; a task may have its own"""
+    tokens: TokenBudget = TokenBudget(target=8)
+    """Token budgets; a task may have its own"""
+    training: ContinualOptimisation = ContinualOptimisation()
+    """The training of a stage"""
+    tuning: ContinualTuning = ContinualTuning()
+    """How learning rates are chosen where methods give none"""
+    exact_match: Literal["all", "last", "none"] = "last"
+    """The stages after which answers are generated too, and held against the label words"""
+    general: TaskKey | None = None
+    """The task (of tasks) whose test prompts are the plain texts on which general ability is measured; null: none"""
+    texts: Count = 32
+    """So many plain texts"""
+
+    @field_validator("prompt")
+    @classmethod
+    def _is_a_form(cls, prompt: str) -> str:
+        if prompt.count("{input}") != 1 or "{" in prompt.replace("{input}", "") or "}" in prompt.replace("{input}", ""):
+            raise ValueError(
+                f"{brief(prompt)}: write {{input}} once, where a task's own prompt belongs, and no other braces"
+            )
+        return prompt
+
+
 class TablesSection(Settings):
     """The intervals of the tables."""
 
@@ -985,6 +1085,8 @@ class Config(Settings):
     """The overlap rate of the groups (Table 8)"""
     generalisation: GeneralisationSection | None = GeneralisationSection()
     """What training on some tasks does to others; null to do without (as without neuron_tuning, on which it rests)"""
+    continual: ContinualSection | None = None
+    """Tasks learnt one after the other (Table 5, Figure 4); null to do without"""
     tables: TablesSection = TablesSection()
     """The intervals of the tables"""
     tasks: Annotated[dict[TaskKey, Task], Field(min_length=1)]

@@ -4,8 +4,9 @@ Its constants are literals, which rules read without importing it (`core/named.p
 - NAME: as the tables show it.
 - LEARNS: "in sequence", each stage from where the one before it ended; "alone", each task from the base model, so that
   a task's stage serves all sequences; or "jointly", all tasks of a sequence together, at the last stage alone.
-- NEEDS: of what a stage needs besides the train examples of its task: "scores" (of the base model, of all tasks so
-  far), "earlier examples" (train examples of the tasks before).
+- NEEDS: what it needs besides the train examples of a stage's task and what the stage before kept: "scores" (of the
+  base model, of all tasks so far), "earlier examples" (train examples of the tasks before), "all stages" (what all
+  stages before kept).
 - NEEDS_TASK_ID: whether it is told at test time which task an input is of.
 - KNOB: its one setting beside the learning rate, as {"name": …, "grid": [the default, others]}; or None.
 
@@ -73,7 +74,8 @@ class Stage:
     Attributes:
         base: the base model as it is.
         lessons: of the tasks so far; the last one is to be learnt.
-        kept: what the stages before kept, in their order; none where the method does not learn in sequence.
+        kept: what the stage before kept, or all stages before in their order, by NEEDS; none where the method does not
+            learn in sequence.
         training: of the loop, with the learning rate.
         checkpoint: where a training keeps its state.
     """
@@ -124,7 +126,8 @@ class State:
     Attributes:
         base: the base model as it is.
         tasks: those learnt, in their order.
-        kept: what the stage of each of them kept; of a method that learns jointly, of the last alone.
+        kept: what the stage of each of them kept, of a method that needs all or learns alone; else it ends with what
+            the last one kept.
     """
 
     base: LoadedModel

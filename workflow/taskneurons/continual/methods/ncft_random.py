@@ -5,7 +5,7 @@ from taskneurons.continual.neuron_stages import learn_neurons, neurons_put, rand
 
 NAME = "NCFT-random"
 LEARNS = "in sequence"
-NEEDS = ("scores",)
+NEEDS = ("scores", "all stages")
 NEEDS_TASK_ID = False
 KNOB = None
 
