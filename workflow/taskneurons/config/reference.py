@@ -36,14 +36,12 @@ of `{}*?[]`, percents of neurons at most 12 digits behind the point, and whole n
 
 
 def schema() -> str:
-    """The JSON schema of a config; `tasks` may also be the name of a file."""
+    """The JSON schema of a config; tasks may also be the name of a file."""
     content = Config.model_json_schema()
     content["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    tasks = content["properties"]["tasks"]
-    content["properties"]["tasks"] = {
-        "description": tasks.pop("description"),
-        "anyOf": [{"type": "string"}, tasks],
-    }
+    for properties in (content["properties"], content["$defs"]["ContinualSection"]["properties"]):
+        tasks = properties["tasks"]
+        properties["tasks"] = {"description": tasks.pop("description"), "anyOf": [{"type": "string"}, tasks]}
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -115,7 +113,9 @@ def rows(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[
         key = f"{prefix}{name}"
         meaning = " ".join((field.description or "").split())
         below = section_of(field.annotation)
-        if below is None:
+        if key == "continual.tasks":
+            yield key, "mapping to (tasks, with the keys of `tasks.<name>`), or a file of them", "", meaning
+        elif below is None:
             default = f"`{of_all_tasks[prefix]}{name}`" if prefix in of_all_tasks else _default(field)
             yield key, _type(field.annotation, field.metadata), default, meaning.replace("|", "\\|")
         else:

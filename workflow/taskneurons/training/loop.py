@@ -166,6 +166,7 @@ def train(
     parameters = trained.parameters()
     # Fused: one pass over the parameters instead of ten, which shows in the steps of a small model.
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    optimizer.zero_grad(set_to_none=True)  # what a training that ended in an error has left
     loop = _Loop(model, trained, optimizer, settings, compute)
     epochs, steps_an_epoch = settings.epochs, -(-len(pairs) // settings.batch_size)
     steps = epochs * steps_an_epoch
