@@ -139,6 +139,21 @@ SHOWN = {*("table_learning_rates", *NAMED, *MASK_TABLES, *FROM_MASK_TABLES, *STA
 ON_MODELS = {"activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED, *PROBED}
 EVERYTHING = {"pretraining_text", "base_model", *DATA}
 
+# Continual learning, which the main job knows nothing of.
+CONTINUAL_TABLES = {
+    *(f"{kind}_{name}" for kind in ("table", "figure") for name in ("continual_learning", "continual_stages")),
+    *("table_accuracy_matrix", "figure_accuracy_matrix", "report"),
+}
+STAGES_TESTED = {"test_stage", *CONTINUAL_TABLES}
+LEARNT = {"learn_stage", *STAGES_TESTED}
+METHODS_TUNED = {"tune_method", "table_continual_tuning", *LEARNT}
+CONTINUAL = {"prepare_data", "plain_attribution", "untrained", *METHODS_TUNED}
+
+FILMS = {
+    **{"name": "one", "family": "sentiment", "source": {"suite": "film_reviews"}, "prompt": "{review}"},
+    **{"target": "label", "labels": {"negative": "negative", "positive": "positive"}},
+}
+
 PRETRAIN = "model.source.pretrain"
 
 # Leaf key of the config → (the config to start from, the changed value, the rules that run). A `*` stands for the first
@@ -356,6 +371,33 @@ MATRIX = {
     "generalisation.overlap_ablation.shares": ("embedded", [20], ABLATED),
     "generalisation.overlap_ablation.draws": ("embedded", 2, ABLATED),
     "generalisation.transfer.probes": ("embedded", 9, {"transfer", *PROBED}),  # features are taken of fewer
+    "continual.tasks.*": ("continual", {**FILMS, "prompt": "{review} so :"}, CONTINUAL),
+    "continual.prompt": ("continual", "{input} so :", CONTINUAL),
+    "continual.named": ("continual", True, CONTINUAL),
+    "continual.benchmarks.*": ("continual", {"1": ["c_dishes", "c_films"]}, METHODS_TUNED),
+    "continual.methods.*.learning_rate": ("continual", 0.5, LEARNT),
+    "continual.methods.*.knob": ("continual", 0.5, LEARNT),
+    "continual.methods.*.orders": ("continual", ["1"], CONTINUAL_TABLES),
+    "continual.k": ("continual", 20, METHODS_TUNED),
+    "continual.seeds": ("continual", [5], METHODS_TUNED),
+    "continual.sizes.train": ("continual", 9, {"prepare_data", *METHODS_TUNED}),
+    "continual.sizes.attribution": ("continual", 9, {"prepare_data", "plain_attribution", *METHODS_TUNED}),
+    "continual.sizes.validation": ("continual", 9, {"prepare_data", *METHODS_TUNED}),
+    "continual.sizes.test": ("continual", 9, {"prepare_data", "untrained", *STAGES_TESTED}),
+    "continual.tokens.prompt": ("continual", 40, CONTINUAL),
+    "continual.tokens.target": ("continual", 5, CONTINUAL),
+    "continual.training.epochs": ("continual", 9, METHODS_TUNED),
+    "continual.training.batch_size": ("continual", 9, METHODS_TUNED),
+    "continual.training.warmup": ("continual", 0.5, METHODS_TUNED),
+    "continual.training.schedule": ("continual", "constant", METHODS_TUNED),
+    "continual.training.weight_decay": ("continual", 0.5, METHODS_TUNED),
+    "continual.training.max_gradient_norm": ("continual", 0.5, METHODS_TUNED),
+    "continual.tuning.grid": ("continual", [0.1, 0.2], METHODS_TUNED),
+    "continual.tuning.extensions": ("continual", 5, METHODS_TUNED),
+    "continual.tuning.examples": ("continual", 2, METHODS_TUNED),
+    "continual.exact_match": ("continual", "none", STAGES_TESTED),
+    "continual.general": ("continual", "film_reviews", {"untrained", *STAGES_TESTED}),
+    "continual.texts": ("continual", 9, {"untrained", *STAGES_TESTED}),
     # The overlap has replicates of its own.
     "tables.bootstrap": ("embedded", 9, RESAMPLED - {"table_overlap_regression"}),
     "tables.confidence": ("embedded", 90, {"table_overlap_rate", *HUBS_TABLE, *RESAMPLED}),
@@ -394,6 +436,26 @@ def embedded() -> dict:
     return config
 
 
+def continual() -> dict:
+    """Three methods on two orders of two tasks, beside a main job without what takes long to look at."""
+    config = embedded()
+    config |= {"neuron_tuning": None, "generalisation": None, "groups": {}}
+    tasks = {"c_films": FILMS, "c_dishes": {**config["tasks"]["dish_reviews"], "name": "two"}}
+    orders = {"1": ["c_films", "c_dishes"], "2": ["c_dishes", "c_films"]}
+    return config | {
+        "continual": {
+            "tasks": tasks,
+            "prompt": "{input}",
+            "benchmarks": {"standard": orders},
+            "methods": {"ewc": {"learning_rate": 0.1, "knob": 1}, "ncft": {}, "per-task-ft": {"learning_rate": 0.1}},
+            "sizes": {"train": 20, "attribution": 4, "validation": 10, "test": 10},
+            "tuning": {"examples": 5},
+            "tokens": {"prompt": 48, "target": 8},
+            "general": "cafe_facts",
+        }
+    }
+
+
 def starting_configs(folder: Path) -> dict[str, dict]:
     """The configs that the matrix starts from; `folder` gets the local files that some of them name."""
     for name in ("first", "second", "other/first"):
@@ -403,7 +465,7 @@ def starting_configs(folder: Path) -> dict[str, dict]:
     for place in (folder, folder / "other"):
         model_folder(place / "model")
         gguf_file(place / "model.gguf")
-    start = {"embedded": embedded()}
+    start = {"embedded": embedded(), "continual": continual()}
     splits = {"train": "train", "validation": "validation", "test": "test"}
     task = {
         "name": "A",
@@ -594,6 +656,61 @@ def test_a_changed_prompt_prepares_that_tasks_data_only(workflows, starts):
     jobs = workflows["embedded"].would_run(config)
     assert jobs["prepare_data"] == 4  # all splits of one task out of three
     assert jobs["multitask"] == 1
+
+
+# Keys of other sections → what of continual learning they rerun.
+OTHER_KEYS = {
+    "training.epochs": set(),
+    "attribution.aggregation": {"plain_attribution", *METHODS_TUNED},
+    "selection.scope": METHODS_TUNED,
+    "evaluation.label_score": {"untrained", *METHODS_TUNED},
+    "compute.tuning_threads": METHODS_TUNED,
+    "model.source.pretrain.training.epochs": CONTINUAL - {"prepare_data"},
+}
+
+
+def test_other_sections_rerun_of_continual_learning_what_they_concern(workflows, starts):
+    start = starts[0]["continual"]
+    own = CONTINUAL - {"report", "prepare_data"}
+    for key, expected in OTHER_KEYS.items():
+        found = set(workflows["continual"].would_run(changed(start, key, MATRIX[key][1], starts[1])))
+        assert found & own == expected & own, key
+
+
+def test_a_longer_sequence_learns_the_new_task_alone_and_another_order_shares_its_beginning(workflows, starts):
+    config = copy.deepcopy(starts[0]["continual"])
+    config["continual"]["tasks"]["c_places"] = {
+        **{"name": "three", "family": "f", "source": {"suite": "place_inference"}, "prompt": "{premise} {hypothesis}"},
+        **{"target": "label", "labels": {"yes": "yes", "no": "no", "maybe": "maybe"}},
+    }
+    config["continual"]["benchmarks"]["standard"] = {
+        "1": ["c_films", "c_dishes", "c_places"],
+        "2": ["c_dishes", "c_films"],
+        "3": ["c_films", "c_dishes", "c_places"][:2],
+    }
+    jobs = workflows["continual"].would_run(config)
+    assert jobs["learn_stage"] == jobs["test_stage"] == 3  # the new stage by three methods
+    assert jobs["prepare_data"] == 3 and "tune_method" not in jobs
+
+
+def test_editing_a_method_runs_its_own_stages_alone_and_a_new_one_is_a_file_and_a_line(workflows, starts):
+    workflow, config = workflows["continual"], copy.deepcopy(starts[0]["continual"])
+    methods = workflow.folder / "workflow" / "taskneurons" / "continual" / "methods"
+    file, new = methods / "per_task_ft.py", methods / "mine.py"
+    before = file.read_text()
+    stages = {"learn_stage", "test_stage", *CONTINUAL_TABLES}
+    try:
+        file.write_text(before.replace("WholeModel(stage.base.model)", "WholeModel(model=stage.base.model)"))
+        jobs = workflow.would_run(config)
+        assert set(jobs) == stages and (jobs["learn_stage"], jobs["test_stage"]) == (2, 4)  # two tasks; four beginnings
+        file.write_text(before)
+        new.write_text(before.replace("Per-Task FT", "Mine"))
+        config["continual"]["methods"]["mine"] = {"learning_rate": 0.1}
+        jobs = workflow.would_run(config)
+        assert set(jobs) == stages and (jobs["learn_stage"], jobs["test_stage"]) == (2, 4)
+    finally:
+        file.write_text(before)
+        new.unlink(missing_ok=True)
 
 
 def test_a_label_score_concerns_classification_only(workflows, starts):

@@ -69,13 +69,14 @@ def states(method, tasks, number=0):
 
 def stage_spec(step, method, tasks, seed, **settings):
     """The spec of a step of continual learning."""
+    chooses = {"scores", "percent"} & set(METHOD[method]["NEEDS"])
     return spec(
         f"continual.{step}",
         module_of("continual.methods", method),
         method=method,
         tasks=tasks,
-        percent=CONTINUAL.k,
-        scope=CONFIG.selection.scope,
+        percent=CONTINUAL.k if chooses else None,
+        scope=CONFIG.selection.scope if chooses else None,
         seed=seed,
         compute=compute("tuning"),
         **settings,

@@ -20,14 +20,14 @@ class StageSettings(StepSettings):
     Attributes:
         method: a file of `continual/methods/`.
         tasks: the sequence so far.
-        percent, scope: of the neurons that a task trains.
+        percent, scope: of the neurons that a task trains; None of a method that chooses none.
         seed: the training's.
     """
 
     method: str
     tasks: list[str]
-    percent: float
-    scope: str
+    percent: float | None
+    scope: str | None
     seed: int
     compute: DeviceSettings
 
@@ -38,7 +38,7 @@ class StageSettings(StepSettings):
 
     def of_method(self, knob: float | None) -> Settings:
         """What the method's functions take of them."""
-        return Settings(self.percent, self.scope, knob, self.seed)
+        return Settings(self.percent or 0.0, self.scope or "", knob, self.seed)
 
 
 def splits_of(paths: list[Path]) -> dict[str, Task]:
