@@ -950,24 +950,13 @@ class ContinualLoop(TrainingPasses, ContinualOptimisation):
         return LoopSettings(**self.model_dump(), learning_rate=learning_rate)
 
 
-class MethodSettings(Settings):
-    """A method's learning rate and its one other setting."""
+class ContinualMethod(Settings):
+    """A method in a run."""
 
     learning_rate: Positive | None = None
     """Its peak; without one it is chosen by validation accuracy, as continual.tuning says, and the knob with it"""
     knob: Annotated[Number, Field(ge=0)] | None = None
     """Its one other setting, where it has one and learning_rate is given; without one, the first of its grid"""
-
-    @model_validator(mode="after")
-    def _chosen_together(self) -> "MethodSettings":
-        if self.knob is not None and self.learning_rate is None:
-            raise ValueError("knob is given without learning_rate: both are chosen together, or none")
-        return self
-
-
-class ContinualMethod(MethodSettings):
-    """A method in a run."""
-
     orders: Literal["all"] | Annotated[list[Shown], Field(min_length=1), Different] = "all"
     """The orders that it learns, by their names: all, or a list"""
 
