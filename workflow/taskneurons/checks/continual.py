@@ -32,7 +32,7 @@ def continual_problems(config: Config, tasks: Mapping[str, Any], continual: Mapp
         if name not in known:
             yield f"{where}: methods: there is no method {name!r}; there are {', '.join(known)}"
         elif method.knob is not None and method.learning_rate is None:
-            yield f"{where}: methods: {name}: knob is given without learning_rate: give both, or none to have them chosen"
+            yield f"{where}: methods: {name}: knob is given without learning_rate: give both, or none"
         elif method.knob is not None and constants(METHODS, name)["KNOB"] is None:
             yield f"{where}: methods: {name}: it has no knob: leave out knob: {method.knob:g}"
     yield from _problems_of_orders(section)
