@@ -9,7 +9,7 @@ weights, and one of no task keeps its values.
 import numpy as np
 from transformers import PreTrainedModel
 
-from taskneurons.continual.features import MEAN, similarities, task_features
+from taskneurons.continual.features import MEAN, similarities, task_features, tested_mean
 from taskneurons.continual.method import Answering, Learnt, Stage, State, everything, n_bytes
 from taskneurons.continual.neuron_stages import (
     NEURONS,
@@ -48,7 +48,7 @@ def weigh_neurons(model: PreTrainedModel, stages: list[Tensors], weights: list[f
 
 def answering(state: State, prompts: list[list[int]], task: str | None) -> Answering:
     """The model of the last stage, its tasks' neurons weighted for the tested task, answers all."""
-    features = state.kept[state.tasks.index(str(task))][MEAN]
+    features = tested_mean(state, prompts, str(task))
     weights = similarities(state.kept, features).softmax(dim=0).tolist()
     with neurons_put(state.base.model, state.kept):
         weigh_neurons(state.base.model, state.kept, weights)

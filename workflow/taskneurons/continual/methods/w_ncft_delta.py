@@ -4,7 +4,7 @@
 the largest is 1: what was learnt of the nearest task counts in full.
 """
 
-from taskneurons.continual.features import MEAN, similarities, task_features
+from taskneurons.continual.features import MEAN, similarities, task_features, tested_mean
 from taskneurons.continual.method import Answering, Learnt, Stage, State, everything, n_bytes
 from taskneurons.continual.neuron_stages import differences, differences_added, learn_neurons, own_neurons
 
@@ -26,7 +26,7 @@ def learn(stage: Stage) -> Learnt:
 def answering(state: State, prompts: list[list[int]], task: str | None) -> Answering:
     """The base model with the weighted differences of all stages answers all."""
     assert state.settings.knob is not None
-    features = state.kept[state.tasks.index(str(task))][MEAN]
+    features = tested_mean(state, prompts, str(task))
     weights = (similarities(state.kept, features) / state.settings.knob).softmax(dim=0)
     model = state.base.model
     changes = differences(model, state.kept)

@@ -1,0 +1,69 @@
+"""Which of the tasks learnt an input is of, by the base model's features: weights of tasks, in few groups of inputs.
+
+The weights are the posterior of a Gaussian classifier whose classes, those of all tasks, share a covariance: the
+softmax over tasks of −d²/2, d the Mahalanobis distance to the task's nearest class mean, and −d²/2 divided by a
+temperature. The two largest, scaled to add up to 1 and rounded to quarters, answer an input: an input of a task that
+stands apart is answered by that task alone, one of two tasks that look alike by both. So the answering models are few.
+
+An input that is beyond the reach of every task, measured by that task's own covariance, is of none of them.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from taskneurons.continual.features import REACH, squared_distances
+from taskneurons.models.tensors_file import Tensors
+
+NONE = "none"
+PARTS = 4  # weights are multiples of 1/PARTS
+
+
+@dataclass(frozen=True)
+class Group:
+    """Inputs that the same tasks answer.
+
+    Attributes:
+        rows: which inputs.
+        weights: task → its weight, the nearest first; they add up to 1. Empty where no task answers.
+        routed: the nearest task, or "none".
+    """
+
+    rows: list[int]
+    weights: dict[str, float]
+    routed: str
+
+
+def posterior(kept: list[Tensors], features: torch.Tensor, temperature: float) -> torch.Tensor:
+    """The weight of each task for each input, (n, tasks): softmax of −d²/(2·temperature)."""
+    return (squared_distances(kept, features) / (-2 * temperature)).softmax(dim=1)
+
+
+def known(kept: list[Tensors], features: torch.Tensor) -> torch.Tensor:
+    """Whether an input is within the reach of some task: bool (n,)."""
+    # A reach is a distance by its task's covariance alone, for the other tasks need not be known where it is made.
+    return torch.cat([squared_distances([one], features) <= one[REACH] for one in kept], dim=1).any(dim=1)
+
+
+def rounded(tasks: list[str], weights: torch.Tensor) -> dict[str, float]:
+    """The weights, (tasks,), with which an input is answered, as in `Group`."""
+    largest, which = weights.topk(min(2, len(tasks)))
+    parts = (largest / largest.sum() * PARTS).round() / PARTS
+    return {tasks[number]: part for number, part in zip(which.tolist(), parts.tolist(), strict=True) if part}
+
+
+def groups(kept: dict[str, Tensors], features: torch.Tensor, temperature: float) -> list[Group]:
+    """The groups of inputs that the same tasks answer.
+
+    Args:
+        kept: task → its features, as `task_features` gives them.
+        features: (n, d), of the inputs.
+        temperature: above 0; the lower, the fewer inputs are answered by two tasks.
+    """
+    of_tasks = list(kept.values())
+    rows: dict[tuple[tuple[str, float], ...], list[int]] = {}
+    weighted = zip(known(of_tasks, features).tolist(), posterior(of_tasks, features, temperature), strict=True)
+    for row, (is_known, weights) in enumerate(weighted):
+        answering = rounded(list(kept), weights) if is_known else {}
+        rows.setdefault(tuple(answering.items()), []).append(row)
+    return [Group(found, dict(shares), shares[0][0] if shares else NONE) for shares, found in rows.items()]
