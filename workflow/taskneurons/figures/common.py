@@ -52,12 +52,14 @@ def heat_map(matrix: pd.DataFrame, label: str, palette: str, low: float, high: f
 
 
 def draw_heat_map(axes: Axes, matrix: pd.DataFrame, palette: str, low: float, high: float) -> AxesImage:
-    """Draw one panel of a `heat_map`."""
+    """Draw one panel of a `heat_map`; a missing cell stays empty."""
     rows, columns = matrix.shape
     image = axes.imshow(matrix.to_numpy(dtype=float), cmap=palette, vmin=low, vmax=high, aspect="auto")
     axes.set_xticks(range(columns), matrix.columns, rotation=40, ha="right")
     axes.set_yticks(range(rows), matrix.index)
     for (row, column), value in np.ndenumerate(matrix.to_numpy(dtype=float)):
+        if np.isnan(value):
+            continue
         red, green, blue, _ = image.cmap(image.norm(value))
         dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
         axes.text(

@@ -22,6 +22,7 @@ NEEDS = {
     "overlap ablation": "generalisation.overlap_ablation is null",
     "similarity": "generalisation.similarity is null",
     "transfer": "generalisation.transfer is null",
+    "continual": "continual is null",
 }
 
 
@@ -254,6 +255,41 @@ TABLES = [
         needs=("neuron tuning", "several tasks", "transfer"),
     ),
     Table(
+        "continual_learning",
+        "Table 5: tasks learnt one after another, what is known at the end, what was forgotten, and the costs",
+        inputs=("continual_tests", "continual_costs"),
+        fields=("name",),
+        config=(*INTERVALS, "continual.benchmarks"),
+        published="continual_learning",
+        figure=True,
+        needs=("continual",),
+    ),
+    Table(
+        "continual_stages",
+        "Figure 4: what is kept of earlier tasks after every stage",
+        inputs=("continual_tests",),
+        fields=("name",),
+        config=(*INTERVALS, "continual.benchmarks"),
+        figure=True,
+        needs=("continual",),
+    ),
+    Table(
+        "accuracy_matrix",
+        "Tables 12 to 14: every task's accuracy after every stage",
+        inputs=("continual_tests",),
+        fields=("name",),
+        config=(*INTERVALS, "continual.benchmarks"),
+        figure=True,
+        needs=("continual",),
+    ),
+    Table(
+        "continual_tuning",
+        "the learning rates and knobs of continual learning: tried, and chosen on validation examples",
+        inputs=("continual_tunings",),
+        fields=("name",),
+        needs=("continual",),
+    ),
+    Table(
         "hubs",
         "where families' neurons lie, and those of at least half of all tasks (hubs), beside chance",
         inputs=("scores", "score_replicates"),
@@ -336,6 +372,7 @@ def left_out(config: Config) -> dict[str, str]:
         "proportions": tuning is None or tuning.proportions is not None,
         "several tasks": len(config.tasks) > 1,
         "groups": bool(config.groups.train),
+        "continual": getattr(config, "continual", None) is not None,
     }
     generalisation = config.generalisation.model_dump() if config.generalisation else {}
     for need, key in GENERALISATION.items():

@@ -1,6 +1,6 @@
 """All findings in the report's order: each a sentence with its numbers, whatever they show."""
 
-from taskneurons.report.findings import controls, groups, proofs, scores, similarity, transfer
+from taskneurons.report.findings import continual, controls, groups, proofs, scores, similarity, transfer
 from taskneurons.report.findings.common import Tables
 
 
@@ -31,6 +31,8 @@ def findings(tables: Tables, enough: float) -> list[str]:
         "similarity": lambda: similarity.similarity(tables),
         "similarity_correlation": lambda: similarity.similarity_correlation(tables),
         "transfer_prediction": lambda: transfer.transfer(tables),
+        "continual_learning": lambda: continual.learning(tables),
+        "continual_tuning": lambda: continual.tuning(tables),
         "selection_damage": lambda: controls.damage(tables),
         "faithfulness": lambda: scores.faithfulness(tables),
         "set_faithfulness_means": lambda: [*scores.sums_of_scores(tables), *scores.areas(tables)],
