@@ -115,10 +115,14 @@ def stage_file(folder, method, sequence, rows, seed=0, **told):
     return path
 
 
+LEARNT_ALONE = ("Per-Task FT", "Dynamic NCFT")  # each task is learnt from the base model, once for all sequences
+
+
 def cost_file(folder, method, sequence, kept, seconds=1.0, memory=10.0, seed=0):
     row = {"seconds": seconds, "peak_memory_mib": memory, "trained_parameters": 100, "kept_bytes": kept}
     path = folder / "costs" / method / f"{'.'.join(sequence)}-seed{seed}.parquet"
     made = {"method": method, "sequence": list(sequence), "seed": seed}
+    made["learns"] = "alone" if method in LEARNT_ALONE else "in sequence"
     write_frame(path, pd.DataFrame([row]), "stage costs", made)
     return path
 
@@ -176,7 +180,8 @@ def files(tmp_path):
                 rows += measured("a", 3, measure="exact_match") + measured("b", 5, measure="exact_match")
             rows += plain_text(2.0 + 0.1 * len(sequence))
             found["continual_tests"].append(stage_file(tmp_path, method, sequence, rows, **TOLD.get(method, {})))
-            costs = cost_file(tmp_path, method, sequence, KEPT.get(method, 0), len(sequence), 10 * len(sequence))
+            learnt = sequence[-1:] if method in LEARNT_ALONE else sequence
+            costs = cost_file(tmp_path, method, learnt, KEPT.get(method, 0), len(sequence), 10 * len(sequence))
             found["continual_costs"].append(costs)
     return found
 

@@ -85,7 +85,8 @@ def main(
     learnt: Learnt = settings.module.learn(stage)
     seconds = time.monotonic() - start
     made = {
-        **{"spec": settings.spec(), "method": settings.module.NAME, "sequence": settings.tasks},
+        **{"spec": settings.spec(), "method": settings.module.NAME, "learns": settings.module.LEARNS},
+        "sequence": settings.tasks,
         **{"seed": settings.seed, "learning_rate": rate, "knob": knob, "base": loaded.identity},
         **{"dtype": loaded.compute.dtype_name, "trained_parameters": learnt.parameters},
     }

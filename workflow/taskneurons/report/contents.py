@@ -23,6 +23,7 @@ NEEDS = {
     "similarity": "generalisation.similarity is null",
     "transfer": "generalisation.transfer is null",
     "continual": "continual is null",
+    "continual tuning": "continual gives the learning rates of all methods",
 }
 
 
@@ -287,7 +288,7 @@ TABLES = [
         "the learning rates and knobs of continual learning: tried, and chosen on validation examples",
         inputs=("continual_tunings",),
         fields=("name",),
-        needs=("continual",),
+        needs=("continual", "continual tuning"),
     ),
     Table(
         "hubs",
@@ -372,7 +373,9 @@ def left_out(config: Config) -> dict[str, str]:
         "proportions": tuning is None or tuning.proportions is not None,
         "several tasks": len(config.tasks) > 1,
         "groups": bool(config.groups.train),
-        "continual": getattr(config, "continual", None) is not None,
+        "continual": config.continual is not None,
+        "continual tuning": config.continual is None
+        or any(method.learning_rate is None for method in config.continual.methods.values()),
     }
     generalisation = config.generalisation.model_dump() if config.generalisation else {}
     for need, key in GENERALISATION.items():

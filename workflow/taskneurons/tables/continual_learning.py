@@ -44,18 +44,21 @@ class Cell:
 
 
 def read_costs(paths: list[Path]) -> pd.DataFrame:
-    """One row a method, beginning of a sequence and seed."""
+    """One row a stage that was learnt: a method, beginning of a sequence (of one task, learnt alone) and seed."""
     frames = []
     for path in paths:
         frame, made = read_frame(path, "stage costs")
-        frames.append(frame.assign(method=made["method"], begun=[tuple(made["sequence"])]))
+        sequence, alone = tuple(made["sequence"]), made["learns"] == "alone"
+        frames.append(frame.assign(method=made["method"], begun=[sequence], alone=alone))
     return pd.concat(frames, ignore_index=True)
 
 
 def costs_of(costs: pd.DataFrame, method: str, sequence: Sequence) -> dict[str, float]:
     """Means over the stages and seeds of a sequence; of the memory the most."""
+    of_method = costs[costs["method"] == method]
     begun = [sequence[:number] for number in range(1, len(sequence) + 1)]
-    found = costs[(costs["method"] == method) & costs["begun"].isin(begun)]
+    alone = [(task,) for task in sequence]
+    found = of_method[of_method["begun"].isin(alone if of_method["alone"].any() else begun)]
     return {
         "bytes_per_task": found["kept_bytes"].mean(),
         "trained_parameters": found["trained_parameters"].mean(),
