@@ -47,9 +47,12 @@ def known(kept: list[Tensors], features: torch.Tensor) -> torch.Tensor:
 
 def rounded(tasks: list[str], weights: torch.Tensor) -> dict[str, float]:
     """The weights, (tasks,), with which an input is answered, as in `Group`."""
-    largest, which = weights.topk(min(2, len(tasks)))
-    parts = (largest / largest.sum() * PARTS).round() / PARTS
-    return {tasks[number]: part for number, part in zip(which.tolist(), parts.tolist(), strict=True) if part}
+    if len(tasks) == 1:
+        return {tasks[0]: 1.0}
+    largest, which = weights.topk(2)
+    nearest, second = (tasks[number] for number in which.tolist())
+    part = round((largest[0] / largest.sum()).item() * PARTS) / PARTS
+    return {nearest: part, second: 1 - part} if part < 1 else {nearest: part}
 
 
 def groups(kept: dict[str, Tensors], features: torch.Tensor, temperature: float) -> list[Group]:
