@@ -13,8 +13,9 @@ Its constants are literals, which rules read without importing it (`core/named.p
 Its functions:
 - `learn(stage) -> Learnt` trains, in the model of `stage.base` or a part of it. It may leave the model changed.
 - `answering(state, prompts, task)`, a generator: puts the model of `state.base` into the state in which it answers some
-  of the prompts, and yields which they are and the task that it took them for ("" where it does not choose), until all
-  are answered; then the model's very bits are as before. `task` is the task's key where NEEDS_TASK_ID, else None.
+  of the prompts, and yields which they are and the task that it took them for ("none" for no task, "" where it does
+  not choose), until all are answered; then the model's very bits are as before. `task` is the task's key where
+  NEEDS_TASK_ID, else None.
 """
 
 from collections.abc import Iterator, Sequence
