@@ -125,6 +125,18 @@ def test_one_file_is_split_by_the_seed(tmp_path):
     assert len(set().union(*map(set, found))) == 36
 
 
+def test_validation_examples_can_be_the_rest_of_the_train_split(tmp_path):
+    task = write_source(tmp_path, {"train": 20, "test": 5})
+    names = {"train": "train", "validation": "train", "test": "test"}
+    task = task.model_copy(update={"source": ResolvedSource(local=str(tmp_path), splits=names)})
+    sizes = {"train": 8, "attribution": 5, "validation": 6, "test": 5}
+    filled = {split: source_examples(task, split, sizes, seed=0) for split in SOURCE_SPLITS}
+    found = {split: {example["prompt"] for example in one.examples} for split, one in filled.items()}
+    assert {split: len(one) for split, one in found.items()} == sizes
+    assert len(set().union(*found.values())) == 24
+    assert all(count == 0 for one in filled.values() for count in one.lost.values())
+
+
 def test_an_empty_split_is_told(tmp_path):
     task = write_source(tmp_path, {"train": 4, "validation": 1, "test": 2})
     settings = PrepareSettings(
@@ -140,14 +152,18 @@ def test_an_empty_split_is_told(tmp_path):
     assert not (tmp_path / "out.parquet").exists()
 
 
-REAL = yaml.safe_load((ROOT / "workflow/presets/paper-tasks.yaml").read_text())
+REAL = {
+    name: yaml.safe_load((ROOT / f"workflow/presets/{name}.yaml").read_text())
+    for name in ("paper-tasks", "continual-tasks")
+}
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets beside the project are absent")
-@pytest.mark.parametrize("key", REAL)
-def test_real_data_sets(key, tmp_path):
+@pytest.mark.parametrize(("tasks", "key"), [(name, key) for name, tasks in REAL.items() for key in tasks])
+def test_real_data_sets(tasks, key, tmp_path):
     config = yaml.safe_load((ROOT / "workflow/presets/smollm2-135m.yaml").read_text())
     config["model"]["source"] = {"hub": "someone/model", "revision": "main"}
+    config["tasks"] = {**REAL["paper-tasks"], **REAL[tasks]}
     task = checked_config({**config, "data_root": str(SHARED)}, ROOT).tasks[key]
     sizes = task.sizes.model_dump()
     seen: set[str] = set()

@@ -12,6 +12,7 @@ import yaml
 from conftest import ROOT
 from reliability.model_folders import model_folder
 from reliability.small import project_copy
+from taskneurons.config.settings import Task
 
 ALONE = {**os.environ, "TASKNEURONS_WARM": "off"}  # dry-runs start no job
 
@@ -32,6 +33,21 @@ def test_no_embedded_task_is_in_a_presets_dag(preset, tmp_path):
     assert output.count("rule multitask:") == 1
     for task in yaml.safe_load((ROOT / "workflow/presets/paper-tasks.yaml").read_text()):
         assert f"data/{task}/train.parquet" in output
+
+
+def test_the_continual_tasks_are_the_benchmarks_and_their_prompts_tell_none_of_them():
+    tasks = {
+        key: Task.model_validate(task)
+        for key, task in yaml.safe_load((ROOT / "workflow/presets/continual-tasks.yaml").read_text()).items()
+    }
+    # Table 5's tasks in the order of its two benchmarks, with their numbers of classes.
+    classes = {"dbpedia": 14, "amazon": 5, "yahoo": 10, "agnews": 4, "mnli": 3, "qqp": 2, "rte": 2, "sst2": 2}
+    assert {key: len(task.labels) for key, task in tasks.items()} == classes
+    fixed = {re.sub(r"\{\w+\}", "{}", task.prompt) for task in tasks.values()}
+    assert fixed == {"{}", "{}\n{}", "Sentence 1: {}\nSentence 2: {}"}
+    # No task's validation examples are its test examples, as they are in O-LoRA's files.
+    assert all(task.source.hub.splits.validation != task.source.hub.splits.test for task in tasks.values())
+    assert all(task.source.local is not None for task in tasks.values())
 
 
 def test_the_full_grid_is_the_embedded_suite(tmp_path):

@@ -1,15 +1,21 @@
 """Properties of the embedded suite: splits apart, labels balanced and right, no shortcut for a bag of words."""
 
+import hashlib
 import re
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from conftest import ROOT
 from taskneurons.data.suite.generator import SPLIT_SHARES, SUITE, draw_split, input_key, pretraining_text
+from taskneurons.training.pretrain import build_tokenizer
 
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 CLASSIFICATION = [name for name, task in SUITE.items() if task.labels]
+CONTINUAL = [name for name, task in SUITE.items() if task.plain is None]
 SPLITS = list(SPLIT_SHARES)
 
 
@@ -113,7 +119,7 @@ def bag_of_words_accuracy(name: str, featurise) -> float:
 
 
 @pytest.mark.parametrize("featurise", [dict, lambda counts: dict.fromkeys(counts, 1)], ids=["counts", "presence"])
-@pytest.mark.parametrize("name", ["gift_pairs", "chase_pairs", "place_inference", "owner_inference"])
+@pytest.mark.parametrize("name", ["gift_pairs", "chase_pairs", "place_inference", "owner_inference", "question_twins"])
 def test_a_bag_of_words_stays_near_chance(name, featurise):
     assert bag_of_words_accuracy(name, featurise) < 1 / len(SUITE[name].labels) + 0.08
 
@@ -140,3 +146,156 @@ def test_the_vocabulary_is_a_few_hundred_words():
 def test_asking_for_too_many_says_how_many_there_are():
     with pytest.raises(ValueError, match=r"has only \d+ different examples"):
         draw_split("gift_pairs", "test", 100_000, seed=0)
+
+
+@pytest.fixture(scope="module")
+def documents():
+    """The pre-training text of the default config."""
+    pretrain = CONFIG["model"]["source"]["pretrain"]
+    return pretraining_text(list(CONFIG["tasks"]), pretrain["documents_per_task"], CONFIG["seed"])
+
+
+def test_the_tasks_to_be_learnt_in_turn_leave_the_pretraining_text_as_it_was_without_them(documents):
+    found = hashlib.sha256("\n".join(documents).encode()).hexdigest()
+    assert found == "634b26c23c74853266308ac66ff2236f0231dcfa7fd0240243a7243f183fb4fa"
+    assert pretraining_text(list(SUITE), 100, seed=0) == pretraining_text(list(CONFIG["tasks"]), 100, seed=0)
+    assert len(CONTINUAL) == 8
+
+
+@pytest.mark.parametrize("name", CONTINUAL)
+def test_a_task_to_be_learnt_in_turn_fills_its_splits(name):
+    sizes = {"train": 1600, "attribution": 200, "validation": 200, "test": 200}
+    texts = [{f["text"] for f in draw_split(name, split, size, seed=0)} for split, size in sizes.items()]
+    assert len(set().union(*texts)) == sum(sizes.values())
+
+
+def test_no_two_tasks_share_a_label_word():
+    words = [word for name in CLASSIFICATION for word in SUITE[name].labels]
+    assert len(words) == len(set(words)) == 43
+
+
+@pytest.mark.parametrize("name", CONTINUAL)
+def test_a_task_to_be_learnt_in_turn_is_told_in_words_of_the_pretraining_text(name, documents):
+    """Each is one token, label words too; and no answer stands in its text."""
+    known = {word for document in documents for word in document.split()}
+    words = {word for fields in draw_split(name, "train", 800, seed=0) for word in fields["text"].split()}
+    labels = set(SUITE[name].labels)
+    assert words | labels <= known
+    assert not words & labels
+    tokenizer = build_tokenizer(documents, CONFIG["model"]["source"]["pretrain"]["vocabulary"])
+    assert all(len(tokenizer(word)["input_ids"]) == 1 for word in words | labels)
+
+
+def test_tasks_to_be_learnt_in_turn_share_words():
+    words = {
+        name: {word for fields in draw_split(name, "train", 800, seed=0) for word in fields["text"].split()}
+        for name in CONTINUAL
+    }
+    for name, own in words.items():
+        others = set().union(*(found for other, found in words.items() if other != name))
+        assert len(own & others) > len(own) / 2, name
+
+
+# Each word that tells a topic, by hand.
+TOPICS = {
+    "encyclopedia": {
+        "film": "plot cast music ending script hero dialogue camera",
+        "meal": "soup curry salad stew pasta steak pie rice",
+        "park": "field forest valley meadow pond woods hills",
+        "station": "train bus boat plane bike truck",
+        "people": "king queen duke monk maid cook",
+        "shop": "apples candles eggs pears shirts spoons bottles carpets onions plates",
+    },
+    "forum_topics": {
+        "food": "soup curry salad stew pasta steak pie rice",
+        "match": "lions eagles sharks tigers bulls hawks",
+        "story": "book pen letter map teacher stamp",
+        "music": "flute piano bell singer dancer studio",
+        "street": "train bus boat plane bike truck",
+    },
+    "news_topics": {
+        "area": "paris cairo lima oslo delhi tokyo rome quito dublin athens",
+        "crowd": "lions eagles sharks tigers bulls hawks",
+        "price": "apples candles eggs pears shirts spoons bottles carpets onions plates",
+        "rain": "snow frost ice slush mud",
+    },
+}
+GOOD = ("great", "lovely", "superb", "brilliant", "charming", "perfect", "delightful", "splendid")
+BAD = ("awful", "boring", "dreadful", "terrible", "weak", "horrible", "dismal", "lousy")
+PARTS = {
+    "film": TOPICS["encyclopedia"]["film"],
+    "meal": TOPICS["encyclopedia"]["meal"],
+    "crowd": TOPICS["news_topics"]["crowd"],
+}
+ASKS = {"when": 0, "on what day": 0, "where": 1, "near what": 1, "how": 2, "by what": 2}
+
+
+def test_a_word_tells_different_topics_in_different_tasks():
+    labels: dict[str, list[str]] = {}
+    for topics in TOPICS.values():
+        for label, words in topics.items():
+            for word in words.split():
+                labels.setdefault(word, []).append(label)
+    shared = [found for found in labels.values() if len(found) > 1]
+    assert len(shared) == 8 + 6 + 6 + 10  # dishes, vehicles, teams, goods
+    assert all(len(set(found)) == len(found) for found in shared)
+
+
+def topic(name: str, text: str) -> str:
+    """The only topic of which the text has words, and it has two."""
+    counts = {label: len(set(words.split()) & set(text.split())) for label, words in TOPICS[name].items()}
+    ((label, count),) = ((label, count) for label, count in counts.items() if count)
+    assert count == 2
+    return label
+
+
+def opinions(text: str) -> tuple[int, int]:
+    """How many words praise and how many blame."""
+    words = text.split()
+    return sum(word in GOOD for word in words), sum(word in BAD for word in words)
+
+
+def stars(text: str) -> str:
+    good, bad = opinions(text)
+    assert good + bad == 4
+    return ("not", "once", "two", "many", "all")[good]
+
+
+def mostly(text: str) -> str:
+    good, bad = opinions(text)
+    assert good + bad == 3
+    return "win" if good > bad else "wrong"
+
+
+def follows(text: str) -> str:
+    who, part, same, article, whole = re.fullmatch(
+        r".*the (\w+) saw the (\w+) .*\. the (\w+) saw (a|no) (\w+) \.", text
+    ).groups()
+    assert same == who
+    assert sum(part in parts.split() for parts in PARTS.values()) == 1
+    return "open" if part not in PARTS[whole].split() else "so" if article == "a" else "never"
+
+
+def asks_again(text: str) -> str:
+    asked = "|".join(ASKS)
+    first, second = re.fullmatch(rf"({asked}) did the \w+ \w+ the \w+ \? ({asked}) \?", text).groups()
+    assert first != second
+    return "again" if ASKS[first] == ASKS[second] else "unlike"
+
+
+READINGS = {
+    "encyclopedia": lambda text: topic("encyclopedia", text),
+    "shop_stars": stars,
+    "forum_topics": lambda text: topic("forum_topics", text),
+    "news_topics": lambda text: topic("news_topics", text),
+    "claim_inference": follows,
+    "question_twins": asks_again,
+    "short_inference": lambda text: "right" if follows(text) == "so" else "perhaps",
+    "verdict_lines": mostly,
+}
+
+
+@pytest.mark.parametrize("name", CONTINUAL)
+def test_the_label_follows_from_the_text(name):
+    for fields in draw_split(name, "train", 1000, seed=0):
+        assert fields["label"] == READINGS[name](fields["text"])

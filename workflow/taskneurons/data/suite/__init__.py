@@ -1,1 +1,4 @@
-"""The embedded suite: twelve generated tasks in six families, and their plain text. Imports nothing else."""
+"""The embedded suite: twelve generated tasks in six families with their plain text, and eight to be learnt in turn.
+
+Imports nothing else.
+"""

@@ -7,13 +7,13 @@ example's input text. So no input is in two splits, and changing one split's siz
 import hashlib
 from random import Random
 
-from taskneurons.data.suite import data_to_text, inference, paraphrase, questions, sentiment, summaries
+from taskneurons.data.suite import continual, data_to_text, inference, paraphrase, questions, sentiment, summaries
 from taskneurons.data.suite.kind import Fields, SuiteTask
 from taskneurons.data.suite.words import HEADINGS
 
 SUITE: dict[str, SuiteTask] = {
     task.name: task
-    for family in (sentiment, paraphrase, inference, questions, data_to_text, summaries)
+    for family in (sentiment, paraphrase, inference, questions, data_to_text, summaries, continual)
     for task in family.TASKS
 }
 
@@ -71,9 +71,10 @@ def draw_split(name: str, split: str, size: int, seed: int) -> list[Fields]:
 
 def pretraining_text(names: list[str], documents_per_task: int, seed: int) -> list[str]:
     """The pre-training documents: examples of the pre-training split in plain sentences, tasks in turn, and at the
-    end one that lists the words that may head the parts of a prompt."""
+    end one that lists the words that may head the parts of a prompt. Tasks without plain sentences are left out."""
     columns = [
-        [task.plain(fields) for fields in draw_split(task.name, "pretraining", documents_per_task, seed)]
-        for task in (SUITE[name] for name in names)
+        [plain(fields) for fields in draw_split(name, "pretraining", documents_per_task, seed)]
+        for name in names
+        if (plain := SUITE[name].plain) is not None
     ]
     return [*(document for turn in zip(*columns, strict=True) for document in turn), " ".join(HEADINGS)]

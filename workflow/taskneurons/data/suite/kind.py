@@ -19,7 +19,8 @@ class SuiteTask:
         labels: the label words of a classification task, none for a generation task.
         draw: `draw(rng, label)` returns the columns of one random example; for a classification
             task the example has that label by construction, for a generation task `label` is empty.
-        plain: the document in which the pre-training text tells an example; never a prompt with its target.
+        plain: the document in which the pre-training text tells an example; never a prompt with its target. None for a
+            task that the pre-training text leaves out.
     """
 
     name: str
@@ -27,7 +28,7 @@ class SuiteTask:
     answer: str
     labels: tuple[str, ...]
     draw: Callable[[Random, str], Fields]
-    plain: Callable[[Fields], str]
+    plain: Callable[[Fields], str] | None = None
 
 
 def two(rng: Random, words: tuple[str, ...]) -> tuple[str, str]:
