@@ -2,7 +2,7 @@
 
 A prompt's features are the mean of the last layer's hidden states over its tokens. A task's are kept as the mean over
 its train prompts, and, class by class (a class is a target), as means and as the scatter around them; with how far
-from its class means a prompt of the task may lie.
+from its class means a prompt of the task may lie. A task whose targets hardly repeat, as texts do, is one class.
 """
 
 import torch
@@ -16,6 +16,7 @@ from taskneurons.models.tensors_file import Tensors
 MOST = 1000  # train prompts of a task, as in the paper
 MEAN, MEANS, SCATTER, COUNT = "features.mean", "features.means", "features.scatter", "features.count"
 REACH = "features.reach"
+ROUTER = (MEANS, SCATTER, COUNT, REACH)  # what choosing a task takes of each
 FOLDS, QUANTILE = 5, 0.99  # of the reach
 # The covariance is shrunk by this share towards a multiple of the identity: it may have fewer examples than dimensions.
 SHRINKAGE = 0.1
@@ -33,23 +34,33 @@ def task_features(base: LoadedModel, lesson: Lesson) -> Tensors:
     features = prompt_features(base, [prompt for prompt, _ in pairs])
     targets = sorted({tuple(target) for _, target in pairs})
     classes = torch.tensor([targets.index(tuple(target)) for _, target in pairs])
-    return statistics(features, classes) | {REACH: reach(features, classes)}
+    if 2 * len(targets) > len(pairs):
+        classes = torch.zeros_like(classes)
+    return {MEAN: features.mean(dim=0), **statistics(features, classes), REACH: reach(features, classes)}
 
 
 def statistics(features: torch.Tensor, classes: torch.Tensor) -> Tensors:
-    """What is kept of features, (n, d), of classes with these numbers, (n,)."""
+    """The means of the classes that occur, the scatter around them, and the number of examples.
+
+    Args:
+        features: (n, d).
+        classes: (n,), a number for each class.
+    """
     there, rows = classes.unique(return_inverse=True)
-    means = torch.stack([features[classes == number].mean(dim=0) for number in there])
+    means = torch.stack([features[rows == number].mean(dim=0) for number in range(len(there))])
     around = features - means[rows]
-    return {MEAN: features.mean(dim=0), MEANS: means, SCATTER: around.T @ around, COUNT: torch.tensor([len(features)])}
+    return {MEANS: means, SCATTER: around.T @ around, COUNT: torch.tensor([len(features)])}
 
 
 def reach(features: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """The squared distance to the nearest class mean within which nearly all of a task's prompts lie.
+    """The squared distance to the nearest class mean within which nearly all of a task's prompts lie; a scalar.
 
     It is a quantile of the prompts' own, each fifth of them measured by what the rest gives. The prompts that the means
     and the covariance were made of would not do: they lie so near, where there are fewer than some times the
     dimensions, that no other prompt of the task is within their reach. Infinite where there are too few to tell.
+
+    Args:
+        features, classes: as of `statistics`.
     """
     held_out = []
     order = classes.argsort(stable=True)  # so that each fifth has its share of every class
@@ -57,7 +68,8 @@ def reach(features: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         out = torch.isin(torch.arange(len(order)), order[fold::FOLDS])
         if len(classes[~out].unique()) == len(classes[~out]):  # nothing around the means
             return torch.tensor(torch.inf, dtype=features.dtype)
-        held_out.append(squared_distances([statistics(features[~out], classes[~out])], features[out])[:, 0])
+        if out.any():
+            held_out.append(squared_distances([statistics(features[~out], classes[~out])], features[out])[:, 0])
     return torch.cat(held_out).quantile(QUANTILE)
 
 
@@ -69,7 +81,9 @@ def squared_distances(kept: list[Tensors], features: torch.Tensor) -> torch.Tens
     count = torch.stack([one[COUNT] for one in kept]).sum()
     covariance = torch.stack([one[SCATTER] for one in kept]).sum(dim=0) / count
     size = len(covariance)
-    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * covariance.trace() / size * torch.eye(size).to(covariance)
+    # Not below a tiny number, for tasks whose prompts are all the same.
+    spread = (covariance.trace() / size).clamp(min=torch.finfo(covariance.dtype).tiny ** 0.5)
+    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * spread * torch.eye(size).to(covariance)
     whitening = torch.linalg.cholesky(covariance)
 
     def white(vectors: torch.Tensor) -> torch.Tensor:

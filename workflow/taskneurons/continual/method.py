@@ -137,6 +137,12 @@ class State:
     settings: Settings
 
 
+def start_of(stage: Stage) -> torch.Generator:
+    """Of the random numbers that a task starts with: others for each task and seed."""
+    numbers = np.random.default_rng([stage.settings.seed, *stage.lesson.task.encode()])
+    return torch.Generator().manual_seed(int(numbers.integers(2**63)))
+
+
 def n_parameters(trained: Trained) -> int:
     """How many numbers a training changes."""
     return sum(parameter.numel() for parameter in trained.parameters())

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
-from taskneurons.continual.features import REACH, squared_distances
+from taskneurons.continual.features import REACH, prompt_features, squared_distances
+from taskneurons.continual.method import State
 from taskneurons.models.tensors_file import Tensors
 
 NONE = "none"
@@ -43,6 +44,21 @@ def known(kept: list[Tensors], features: torch.Tensor) -> torch.Tensor:
     """Whether an input is within the reach of some task: bool (n,)."""
     # A reach is a distance by its task's covariance alone, for the other tasks need not be known where it is made.
     return torch.cat([squared_distances([one], features) <= one[REACH] for one in kept], dim=1).any(dim=1)
+
+
+def nearest_tasks(state: State, prompts: list[list[int]]) -> list[tuple[list[int], int | None]]:
+    """The prompts in groups of one task, the nearest: which they are, and its number; None where no task reaches them.
+
+    The model has to be the base model as it is.
+    """
+    features = prompt_features(state.base, prompts)
+    numbers = squared_distances(state.kept, features).argmin(dim=1)
+    of_none = ~known(state.kept, features)
+    found: list[tuple[list[int], int | None]] = [
+        (((numbers == number) & ~of_none).nonzero()[:, 0].tolist(), number) for number in range(len(state.kept))
+    ]
+    found.append((of_none.nonzero()[:, 0].tolist(), None))
+    return [(rows, number) for rows, number in found if rows]
 
 
 def rounded(tasks: list[str], weights: torch.Tensor) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from transformers import PreTrainedModel
+
 from taskneurons.continual.method import (
     Answering,
     Learnt,
@@ -25,6 +27,11 @@ def model_of(kept: Tensors) -> Tensors:
     return {name.removeprefix(WEIGHT): tensor for name, tensor in kept.items() if name.startswith(WEIGHT)}
 
 
+def kept_model(model: PreTrainedModel) -> Tensors:
+    """The model's parameters, as a stage keeps them."""
+    return {f"{WEIGHT}{name}": tensor for name, tensor in weights_of(model).items()}
+
+
 def go_on(stage: Stage) -> None:
     """Put the model where the stage before ended; at the first stage it is the base model."""
     if stage.kept:
@@ -36,8 +43,7 @@ def learn_on(stage: Stage, trained: Trained, pairs: Sequence[Pair] | None = None
     go_on(stage)
     number = n_parameters(trained)
     history = stage.train(trained, pairs)
-    kept = {f"{WEIGHT}{name}": tensor for name, tensor in weights_of(stage.base.model).items()}
-    return Learnt(kept, history, number)
+    return Learnt(kept_model(stage.base.model), history, number)
 
 
 def answering_last(state: State, prompts: list[list[int]]) -> Answering:
