@@ -418,6 +418,7 @@ def embedded() -> dict:
     keys = ("film_reviews", "dish_reviews", "cafe_facts")
     config["tasks"] = {key: config["tasks"][key] for key in keys}
     config["groups"] = {"train": {"CLS": ["film_reviews"]}, "test": {"CLS": ["dish_reviews"]}}
+    config["continual"] = None  # below, in a config of its own
     config["generalisation"]["overlap_ablation"] |= {"pairs": "all", "trained": [10], "draws": 3}
     config["generalisation"]["proportions"] |= {"percents": [10], "seeds": [0]}
     # Few sets: every dry-run looks at all of them.
@@ -449,6 +450,7 @@ def continual() -> dict:
             "benchmarks": {"standard": orders},
             "methods": {"ewc": {"learning_rate": 0.1, "knob": 1}, "ncft": {}, "per-task-ft": {"learning_rate": 0.1}},
             "sizes": {"train": 20, "attribution": 4, "validation": 10, "test": 10},
+            "training": {"epochs": 1},
             "tuning": {"examples": 5},
             "tokens": {"prompt": 48, "target": 8},
             "general": "cafe_facts",
