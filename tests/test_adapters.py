@@ -536,12 +536,13 @@ def test_a_prefix_does_what_pefts_does(family, tmp_path):
 
 
 @pytest.mark.parametrize("family", list(TINY))
-def test_generation_behind_a_prefix_is_greedy(family, tmp_path):
-    """Left-padded and cached, against one token at a time without either."""
+@pytest.mark.parametrize("prompts", [[[5, 6, 7, 8], [30, 31], [9]], [[5, 6, 7, 8], [30, 31, 9, 5]]])
+def test_generation_behind_a_prefix_is_greedy(family, prompts, tmp_path):
+    """Left-padded or of one length, and cached, against one token at a time without a cache."""
     base = loaded_of(family)
     base.model.double()
-    prompts = [[5, 6, 7, 8], [30, 31], [9]]
-    ids, attention = torch.full((3, 4), 1), torch.zeros(3, 4, dtype=torch.long)
+    shape = (len(prompts), 4)
+    ids, attention = torch.full(shape, 1), torch.zeros(shape, dtype=torch.long)
     for row, prompt in enumerate(prompts):
         ids[row, 4 - len(prompt) :], attention[row, 4 - len(prompt) :] = torch.tensor(prompt), 1
     with prefix_put(base, new_prefix(stage_of(base, tmp_path)).detach()):

@@ -55,15 +55,19 @@ def prefix_put(base: LoadedModel, prefix: torch.Tensor) -> Iterator[None]:
 
     @wraps(own)  # the library looks at the forward's parameters
     def forward(
-        input_ids: torch.Tensor, attention_mask: torch.Tensor, past_key_values: Any = None, **inputs: Any
+        input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, past_key_values: Any = None, **inputs: Any
     ) -> Any:
         cache = DynamicCache() if past_key_values is None else past_key_values
-        if takes_positions and inputs.get("position_ids") is None:
-            inputs["position_ids"] = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
         if not cache.get_seq_length():  # later steps of a generation find it there
             for number, (of_layer, device) in enumerate(zip(prefix, devices, strict=True)):
                 states = of_layer.to(device, base.compute.dtype).unsqueeze(1)
                 cache.update(*states.expand(-1, len(input_ids), -1, -1, -1), number)
+        before = cache.get_seq_length() - prefix.shape[-2]  # tokens of earlier steps of a generation
+        if takes_positions and inputs.get("position_ids") is None:
+            places = torch.arange(before, before + input_ids.shape[1], device=input_ids.device)
+            inputs["position_ids"] = places.expand_as(input_ids)
+        if attention_mask is None:  # a generation without padding gives none
+            attention_mask = input_ids.new_ones(len(input_ids), before + input_ids.shape[1])
         seen = attention_mask.new_ones(len(attention_mask), prefix.shape[-2])
         mask = torch.cat([seen, attention_mask], dim=1)
         return own(input_ids=input_ids, attention_mask=mask, past_key_values=cache, **inputs)
