@@ -8,6 +8,7 @@ import yaml
 from conftest import ROOT
 from taskneurons.checks.config import checked_config
 from taskneurons.core.errors import UserError
+from taskneurons.report.contents import TABLES, left_out
 
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 FILMS = {
@@ -105,3 +106,13 @@ def test_validation_examples_count_only_where_a_method_is_tuned():
         section["methods"] = {"seqft": {"learning_rate": 1}}
 
     assert checked(change).continual
+
+
+def test_the_preset_is_right():
+    config = yaml.safe_load((ROOT / "workflow" / "presets" / "continual-smollm2.yaml").read_text())
+    run = checked_config(config, ROOT)
+    continual = {table.name for table in TABLES if "continual" in table.needs}
+    assert not continual & set(left_out(run.config))
+    assert len(run.continual) == 8 and run.continual["amazon"].data.prompt == "{title}\n{content}\nAnswer:"
+    prompts = " ".join(task.data.prompt for task in run.continual.values()).lower()
+    assert not any(key in prompts for key in run.continual)  # none tells its task away

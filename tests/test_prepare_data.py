@@ -163,6 +163,7 @@ REAL = {
 def test_real_data_sets(tasks, key, tmp_path):
     config = yaml.safe_load((ROOT / "workflow/presets/smollm2-135m.yaml").read_text())
     config["model"]["source"] = {"hub": "someone/model", "revision": "main"}
+    config["data"]["sizes"] = {"train": 240, "attribution": 64, "validation": 40, "test": 100}
     config["tasks"] = {**REAL["paper-tasks"], **REAL[tasks]}
     task = checked_config({**config, "data_root": str(SHARED)}, ROOT).tasks[key]
     sizes = task.sizes.model_dump()
