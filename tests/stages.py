@@ -62,7 +62,9 @@ def stage_of(
         for task in (tasks[-1:] if method.LEARNS == "alone" else tasks)
     ]
     knob = settings.pop("knob", method.KNOB and method.KNOB["grid"][0])
-    with_all = Settings(**{"percent": PERCENT, "scope": "global", "knob": knob, "seed": 0, **settings})
+    percent = PERCENT if {"scores", "percent"} & set(method.NEEDS) else 0.0
+    with_all = Settings(**{"percent": percent, "scope": "global", "knob": knob, "seed": 0, **settings})
+    kept = kept if "all stages" in method.NEEDS else kept[-1:]
     kept = kept if method.LEARNS == "in sequence" else []
     checkpoint = Checkpoint(folder / f"{'-'.join(tasks)}.safetensors", name)
     return Stage(base, lessons, kept, with_all, training, checkpoint)

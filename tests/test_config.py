@@ -575,7 +575,10 @@ def test_a_data_root_chooses_the_local_source(tmp_path):
         lambda c: (
             (c["tasks"].update(mine=local_task(tmp_path, source=source)), c.update(data_root=str(tmp_path)))
             and [c["tasks"].pop(key) for key in list(c["tasks"]) if key != "mine"]
-            and c.update(groups={}, generalisation=None, faithfulness={}, set_faithfulness={}, neuron_tuning={})
+            and c.update(
+                **{"groups": {}, "generalisation": None, "faithfulness": {}, "set_faithfulness": {}},
+                **{"neuron_tuning": {}, "continual": None},
+            )
         )
     )
     assert local.tasks["mine"].data.source.local == str(tmp_path / "mine")

@@ -1,5 +1,6 @@
 """Continual learning by whole models and by neurons: against trainings and masks by hand, and each other."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -254,6 +255,19 @@ def test_a_killed_stage_goes_on_to_the_same_bits(name, family, steps, tmp_path, 
     assert len(steps) - done == len(expected.history) - 5
     assert same(found.tensors, expected.tensors) and found.history.equals(expected.history)
     assert (found.parameters, found.kept_bytes) == (expected.parameters, expected.kept_bytes)
+
+
+IN_SEQUENCE = [name for name in METHODS if method_of(name).LEARNS == "in sequence"]
+
+
+@pytest.mark.parametrize("name", IN_SEQUENCE)
+def test_what_a_method_needs_is_all_that_it_looks_at(name, tmp_path):
+    """A third stage that is given what all stages kept is the one that is given what NEEDS says."""
+    stages = learn_all(name, TASKS, tmp_path / "given")
+    kept = [learnt.tensors for _, learnt in stages[:2]]
+    stage = stage_of(name, TASKS, kept, tmp_path / "all")
+    expected = method_of(name).learn(replace(stage, kept=kept))
+    assert same(stages[2][1].tensors, expected.tensors)
 
 
 # ---- features ----

@@ -22,7 +22,7 @@ ODD = "-a $b 'c\" ; é # %s & ~"  # as file names may be
 def embedded(*tasks: str) -> dict:
     """The embedded config with some of its tasks alone."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["tasks"] = {key: config["tasks"][key] for key in tasks}
+    config["tasks"], config["continual"] = {key: config["tasks"][key] for key in tasks}, None
     for section in ("rates", "budgets", "proportions"):
         config["neuron_tuning"][section]["tasks"] = "all"
     config["set_faithfulness"]["tasks"] = "all"

@@ -95,7 +95,7 @@ def test_control_sets_that_need_several_tasks_or_families_are_left_out(tmp_path)
 
     def one_task(config):
         config["tasks"] = {"cafe_facts": config["tasks"]["cafe_facts"]}
-        config["groups"], config["generalisation"] = {}, None
+        config["groups"], config["generalisation"], config["continual"] = {}, None, None
         config["set_faithfulness"]["tasks"] = "all"
         for section in ("rates", "budgets", "proportions"):
             config["neuron_tuning"][section]["tasks"] = "all"

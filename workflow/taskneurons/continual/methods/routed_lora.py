@@ -25,7 +25,7 @@ from taskneurons.neurons.neuron_set import top_share
 
 NAME = "Routed LoRA"
 LEARNS = "alone"
-NEEDS = ()
+NEEDS = ("percent",)
 NEEDS_TASK_ID = False
 KNOB = None
 
