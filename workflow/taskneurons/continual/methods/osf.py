@@ -141,7 +141,7 @@ def learn(stage: Stage) -> Learnt:
     """Train the low subspaces of the model that the stage before left, and keep the model."""
     model = stage.base.model
     go_on(stage)
-    with low_subspaces(model, preserved_share(len(stage.kept))) as trained:
+    with low_subspaces(model, preserved_share(len(stage.lessons) - 1)) as trained:
         number = n_parameters(trained)
         history = stage.train(trained)
     return Learnt(kept_model(model), history, number)
