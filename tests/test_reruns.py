@@ -73,6 +73,8 @@ ABLATION_TABLES = {"table_overlap_ablation", "figure_overlap_ablation", "table_o
 ABLATED = {"overlap_ablation", *ABLATION_TABLES}
 GROUPED = {*SWEPT, *ABLATED}
 MEASURED_GROUPS = GROUPED - {"sweep_rates"}
+# The sweep has learning rates of its own, which do not rest on single tasks'.
+OWN_RATES = {"sweep_rates", "proportion_sweep", "table_proportion_sweep"}
 TUNING = {"rate_search", "table_learning_rates", *TUNED, *PROPORTIONED, *BUDGETED, *GROUPED}
 DAMAGE_TABLE = {"table_selection_damage", "figure_selection_damage", "report"}
 DAMAGED = {"damage", *DAMAGE_TABLE}
@@ -120,7 +122,7 @@ BASE = {"base_model", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED, *PROBED}
 DATA = {"prepare_data", *WITH_ZERO_SHOT, *TRAINED, *BASE_SCORED, *PROBED}
 TESTED = {
     *("prepare_data", *WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *SPECIFICITY, *SET_EFFECTS, *TUNING_EVALUATED),
-    *(*LOSSES, *GROUPED),
+    *(*LOSSES, *MEASURED_GROUPS),
 }
 ATTRIBUTED = {"prepare_data", "activations", *SCORED, *MEANS, *FAITHFULNESS, *BASE_SCORED, *PROBED}
 NAMED = {
@@ -276,7 +278,7 @@ MATRIX = {
     "selection.k": (
         "embedded",
         20,
-        {*HUBS_TABLE, *SELECTED, "select_universal", *STABILITY, *SIMILARITY, *BASE_SELECTED} - {"damage"},
+        {*HUBS_TABLE, *SELECTED, "select_universal", *STABILITY, *SIMILARITY, *BASE_SELECTED} - {"damage", *OWN_RATES},
     ),
     "selection.scope": ("embedded", "per-layer", {*FROM_SCORES, *SET_EFFECTS, *SIMILARITY, *BASE_SELECTED}),
     "selection.random_draws": ("embedded", 2, {"random_selection", *EVALUATED, *SPECIFICITY}),
@@ -317,10 +319,10 @@ MATRIX = {
     "set_faithfulness.shares": ("embedded", [2], SET_EFFECTS),
     "set_faithfulness.random_draws": ("embedded", 2, SET_EFFECTS),
     "neuron_tuning.cross_training": ("embedded", True, TUNED_AND_SHARED),
-    "neuron_tuning.examples": ("embedded", 99, TUNING),
+    "neuron_tuning.examples": ("embedded", 99, TUNING - OWN_RATES),
     "neuron_tuning.rates.grid": ("embedded", [0.1, 0.2], TUNING),
     "neuron_tuning.rates.extensions": ("embedded", 5, TUNING),
-    "neuron_tuning.rates.tasks": ("embedded", ["cafe_facts"], TUNING),
+    "neuron_tuning.rates.tasks": ("embedded", ["cafe_facts"], TUNING - OWN_RATES),
     "neuron_tuning.rates.common": ("embedded", 0.5, {*TUNED_AND_SHARED, *BUDGETED}),
     "neuron_tuning.curve": ("embedded", 5, {*TUNED_AND_SHARED, *PROPORTIONED, *BUDGETED}),
     "neuron_tuning.budgets.tasks": ("embedded", ["cafe_facts"], {"matched_selection", *BUDGETED}),
@@ -349,14 +351,14 @@ MATRIX = {
     "evaluation.label_score": (
         "embedded",
         "mean",
-        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED, *MEASURED, *GROUPED},
+        {*WITH_ZERO_SHOT, *EVALUATED, *DAMAGED, *TUNING_EVALUATED, *MEASURED, *MEASURED_GROUPS},
     ),
     "evaluation.cross_task_examples": ("embedded", 9, {*EVALUATED, "tuned_evaluation", *TUNING_TABLES}),
     "groups.train.*": ("embedded", ["cafe_facts"], {"table_overlap_rate", *SINGLE, *GROUPED}),
     "groups.test.*": (
         "embedded",
         ["cafe_facts"],
-        {"table_overlap_rate", *(SINGLE - {"single_task", "task_vectors"}), *GROUPED},
+        {"table_overlap_rate", *(SINGLE - {"single_task", "task_vectors"}), *MEASURED_GROUPS},
     ),
     "generalisation.similarity.draws": ("embedded", 9, SIMILARITY),
     "overlap.proportions": ("embedded", [5], {"table_overlap_rate", "report"}),
@@ -764,7 +766,7 @@ EDITS = {
         "matched_selection",
         *TUNING,
     }
-    - {"damage"},
+    - {"damage", *OWN_RATES},
     # Comments, docstrings and layout change nothing; nor does what is only said, nor the runner and the like.
     ("deactivation/damage.py", "    tried = read_sets", "    # a comment\n\n    tried = read_sets"): set(),
     ("deactivation/switch_off.py", '"""Switching neurons off', '"""Neurons are switched off'): set(),
