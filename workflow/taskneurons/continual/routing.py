@@ -8,12 +8,15 @@ stands apart is answered by that task alone, one of two tasks that look alike by
 An input that is beyond the reach of every task, measured by that task's own covariance, is of none of them.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from taskneurons.continual.features import REACH, prompt_features, squared_distances
-from taskneurons.continual.method import State
+from taskneurons.continual.method import Answering, State
 from taskneurons.models.tensors_file import Tensors
 
 NONE = "none"
@@ -59,6 +62,22 @@ def nearest_tasks(state: State, prompts: list[list[int]]) -> list[tuple[list[int
     ]
     found.append((of_none.nonzero()[:, 0].tolist(), None))
     return [(rows, number) for rows, number in found if rows]
+
+
+def answering_nearest(
+    state: State, prompts: list[list[int]], put: Callable[[Tensors], AbstractContextManager[Any]]
+) -> Answering:
+    """Each prompt is answered with what was kept of its nearest task, and by the base model where none reaches it.
+
+    Args:
+        put: runs a block with what a task's stage kept in the model.
+    """
+    for rows, number in nearest_tasks(state, prompts):
+        if number is None:
+            yield rows, NONE
+        else:
+            with put(state.kept[number]):
+                yield rows, state.tasks[number]
 
 
 def rounded(tasks: list[str], weights: torch.Tensor) -> dict[str, float]:

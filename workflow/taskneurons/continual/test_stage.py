@@ -50,20 +50,22 @@ Scored = Callable[[list[int]], list[float]]
 
 
 def by_groups(
-    settings: StageSettings, state: State, prompts: list[list[int]], task: str | None, of: Scored
+    settings: StageSettings, state: State, prompts: list[list[int]], task: str | None, scored: dict[str, Scored]
 ) -> pd.DataFrame:
-    """The values of some prompts: id, value, routed; the method puts the model into the state that answers each.
+    """The values of some prompts: measure, id, value, routed; the method puts the model into the state for each.
 
     Args:
         task: the task's key, which the method is told if it needs it.
-        of: the values of the prompts of some rows, by the model as it stands.
+        scored: measure → the values of the prompts of some rows, by the model as it stands.
     """
-    values, routed = [0.0] * len(prompts), [""] * len(prompts)
+    frames = []
     module = settings.module
     for rows, name in module.answering(state, prompts, task if module.NEEDS_TASK_ID else None):
-        for row, value in zip(rows, of(rows), strict=True):
-            values[row], routed[row] = value, name
-    return pd.DataFrame({"id": range(len(prompts)), "value": values, "routed": routed})
+        frames += [
+            pd.DataFrame({"measure": measure, "id": rows, "value": of(rows), "routed": name})
+            for measure, of in scored.items()
+        ]
+    return pd.concat(frames).sort_values(["measure", "id"], ignore_index=True)
 
 
 def right_labels(base: LoadedModel, task: Task, prompts: list[list[int]], evaluation: Evaluation) -> Scored:
@@ -93,12 +95,9 @@ def right_answers(base: LoadedModel, task: Task, prompts: list[list[int]], evalu
 def measures(settings: TestedSettings, state: State, task: Task) -> pd.DataFrame:
     """A task's rows, without `when`."""
     prompts = [example.prompt for example in task.encoded(state.base.tokenizer)]
-    scored = {LABEL: right_labels} | ({EXACT_MATCH: right_answers} if settings.exact_match else {})
-    frames = []
-    for measure, of in scored.items():
-        values = of(state.base, task, prompts, settings.evaluation)
-        frames.append(by_groups(settings, state, prompts, task.key, values).assign(task=task.key, measure=measure))
-    return pd.concat(frames, ignore_index=True)
+    measured = {LABEL: right_labels} | ({EXACT_MATCH: right_answers} if settings.exact_match else {})
+    scored = {measure: of(state.base, task, prompts, settings.evaluation) for measure, of in measured.items()}
+    return by_groups(settings, state, prompts, task.key, scored).assign(task=task.key)
 
 
 def plain_texts(base: LoadedModel, task: Task, number: int) -> list[list[int]]:
@@ -133,8 +132,8 @@ def main(
         frames.append(measures(settings, before, tasks[settings.tasks[-1]]).assign(when=BEFORE))
     if general and not settings.module.NEEDS_TASK_ID:
         texts = plain_texts(loaded, splits_of(general).popitem()[1], settings.texts)
-        losses = by_groups(settings, learnt, texts, None, text_losses(loaded, texts, settings.passes))
-        frames.append(losses.assign(task="", measure=GENERAL, when=AFTER))
+        losses = by_groups(settings, learnt, texts, None, {GENERAL: text_losses(loaded, texts, settings.passes)})
+        frames.append(losses.assign(task="", when=AFTER))
     module = settings.module
     said = {name: made[name] for name in ("method", "sequence", "seed", "learning_rate", "knob", "dtype")}
     said |= {"sequence": settings.tasks, "needs_task_id": module.NEEDS_TASK_ID}

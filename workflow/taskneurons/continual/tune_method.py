@@ -23,7 +23,7 @@ import pandas as pd
 from taskneurons.config.settings import ContinualLoop, Evaluation, RateSearch
 from taskneurons.continual.method import Lesson, Stage, State, put_weights, weights_of
 from taskneurons.continual.stages import StageSettings, lessons_of, splits_of
-from taskneurons.continual.test_stage import by_groups, right_labels
+from taskneurons.continual.test_stage import LABEL, by_groups, right_labels
 from taskneurons.core.artifacts import read_frame, read_provenance, write_frame
 from taskneurons.core.content import content_hash
 from taskneurons.core.errors import UserError
@@ -147,8 +147,8 @@ class Trial:
         right = []
         for task in self.watched:
             prompts = [example.prompt for example in task.encoded(self.base.tokenizer)[: self.settings.examples]]
-            values = right_labels(self.base, task, prompts, self.settings.evaluation)
-            right.append(by_groups(self.settings, state, prompts, task.key, values)["value"].to_numpy())
+            scored = {LABEL: right_labels(self.base, task, prompts, self.settings.evaluation)}
+            right.append(by_groups(self.settings, state, prompts, task.key, scored)["value"].to_numpy())
         error = math.sqrt(sum(values.var(ddof=1) / len(values) for values in right)) / len(right)
         return Tried(rate, knob, float(np.mean([values.mean() for values in right])), error)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from taskneurons.continual.features import ROUTER, task_features
 from taskneurons.continual.method import Answering, Learnt, Stage, State, n_bytes
 from taskneurons.continual.prefixes import TrainedPrefix, new_prefix, prefix_put
-from taskneurons.continual.routing import NONE, nearest_tasks
+from taskneurons.continual.routing import answering_nearest
 from taskneurons.neurons.blocks import frozen
 
 NAME = "EPI"
@@ -42,9 +42,4 @@ def learn(stage: Stage) -> Learnt:
 
 def answering(state: State, prompts: list[list[int]], task: str | None) -> Answering:
     """The base model answers, with the prefix of the task that each prompt is taken for."""
-    for rows, number in nearest_tasks(state, prompts):
-        if number is None:
-            yield rows, NONE
-        else:
-            with prefix_put(state.base, state.kept[number][PREFIX]):
-                yield rows, state.tasks[number]
+    return answering_nearest(state, prompts, lambda kept: prefix_put(state.base, kept[PREFIX]))

@@ -18,7 +18,7 @@ from taskneurons.continual.adapters import (
 )
 from taskneurons.continual.features import ROUTER, task_features
 from taskneurons.continual.method import Answering, Learnt, Settings, Stage, State, n_bytes
-from taskneurons.continual.routing import NONE, nearest_tasks
+from taskneurons.continual.routing import answering_nearest
 from taskneurons.neurons.blocks import widths
 from taskneurons.neurons.matrices import matrices
 from taskneurons.neurons.neuron_set import top_share
@@ -70,9 +70,4 @@ def learn(stage: Stage) -> Learnt:
 
 def answering(state: State, prompts: list[list[int]], task: str | None) -> Answering:
     """The base model answers, with the adapter of the task that each prompt is taken for."""
-    for rows, number in nearest_tasks(state, prompts):
-        if number is None:
-            yield rows, NONE
-        else:
-            with adapters_put(state.base.model, [state.kept[number]]):
-                yield rows, state.tasks[number]
+    return answering_nearest(state, prompts, lambda kept: adapters_put(state.base.model, [kept]))
