@@ -74,6 +74,7 @@ def _remember() -> None:
     keep({name: found for name, found in _known().items() if Path(name).is_file()}, *_memory())
 
 
+@cache
 def _module_path(root: Path, module: str) -> Path | None:
     """The file of a module of the library below `root` (the folder that holds the library), if there is one."""
     stem = root.joinpath(*module.split("."))
