@@ -20,7 +20,7 @@ from pathlib import Path
 from sys import stdlib_module_names
 from typing import Any
 
-from taskneurons.core.content import bytes_hash, file_state
+from taskneurons.core.content import bytes_hash
 from taskneurons.core.memory import keep, recall
 
 # Raised by hand where the form or the meaning of the files that this folder writes changes: every step then reruns.
@@ -30,6 +30,7 @@ LIBRARY = "taskneurons"
 PLUMBING = (f"{LIBRARY}.core", f"{LIBRARY}.config")
 LOGGERS = ("log", "logging")
 DISTRIBUTIONS = {"yaml": "PyYAML"}  # where a package's import name is not its distribution's
+REMEMBERED = 3000  # files whose syntax is remembered: the library's, several times over
 # Packages that decide what a package does without being imported here (reading GGUF, dispatch, tokens, weights).
 BEHIND = {"transformers": ("accelerate", "gguf", "safetensors", "tokenizers")}
 
@@ -44,34 +45,34 @@ class _Module:
 
 @cache
 def _read(path: Path) -> _Module:
-    known, state = _known(), file_state(path)
-    before = known.get(str(path.resolve()))
-    if before is None or before[:2] != state:
+    known, content = _known(), bytes_hash(path)
+    before = known.pop(content, None)
+    if before is None:
         tree = ast.parse(path.read_text(), filename=str(path))
         imports = sorted(_imports(tree))
         said_nothing = ast.dump(_Silence().visit(tree))
-        digest = hashlib.blake2b(said_nothing.encode(), digest_size=12).hexdigest()
-        before = known[str(path.resolve())] = [*state, imports, digest]
+        before = [imports, hashlib.blake2b(said_nothing.encode(), digest_size=12).hexdigest()]
         atexit.unregister(_remember)
         atexit.register(_remember)
-    return _Module(frozenset(before[2]), before[3])
+    known[content] = before  # what was used last is last
+    return _Module(frozenset(before[0]), before[1])
 
 
 @cache
 def _memory() -> tuple[str, ...]:
     """The name of what was read before: parsing the library takes as long as all the rest of a small dry-run."""
-    return ("syntax", str(Path(__file__)), bytes_hash(Path(__file__)), sys.version)
+    return ("syntax", bytes_hash(Path(__file__)), sys.version)
 
 
 @cache
 def _known() -> dict[str, list[Any]]:
-    """File → its size, its date, what it imports, and its digest."""
+    """Hash of a file's bytes → what it imports, and its digest."""
     known = recall(*_memory())
     return known if isinstance(known, dict) else {}
 
 
 def _remember() -> None:
-    keep({name: found for name, found in _known().items() if Path(name).is_file()}, *_memory())
+    keep(dict(list(_known().items())[-REMEMBERED:]), *_memory())
 
 
 @cache
