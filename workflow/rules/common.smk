@@ -16,6 +16,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.iocontainers import Wildcards
 from snakemake.logging import logger
+from snakemake.output_index import OutputIndex
 from snakemake.persistence import PersistenceBase
 
 ROOT = Path(workflow.basedir)
@@ -74,6 +75,9 @@ GENERALISATION = CONFIG.generalisation if TUNING else None  # its trainings take
 
 # Models: the base model, the originals, and those fine-tuned on one task alone.
 MODEL = rf"base|multitask-seed\d+|single-({'|'.join(TASKS)})-seed\d+"
+
+# Snakemake asks anew for every reader of a file which rules make it: a third of the time that planning takes.
+OutputIndex.match_producers = cache(OutputIndex.match_producers)
 
 # A line that Snakemake cannot write to its own log (a full disk) is no reason to print a traceback.
 logging.raiseExceptions = False
