@@ -6,13 +6,18 @@ READY := $(VENV)/.installed
 RUN ?= smollm2-135m
 WEIGHTS := resources/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: setup run test check docs reliability bench weights publish pins
+.PHONY: setup run plan test check docs reliability bench weights publish pins
 
 # .venv with everything, from the pins.
 setup: $(READY)
 
 run: $(READY)
 	$(BIN)/snakemake
+
+# What a config would take, before anything runs: jobs, memory, disk, tokens, hours (make plan CONFIG=my.yaml).
+plan: $(READY)
+	TASKNEURONS_PLAN=$(VENV)/plan.json $(BIN)/snakemake --quiet all --dry-run --configfile $(or $(CONFIG),config.yaml)
+	PYTHONPATH=workflow $(BIN)/python -m taskneurons.plan.show $(VENV)/plan.json
 
 test: $(READY)
 	$(BIN)/python -m pytest

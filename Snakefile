@@ -54,6 +54,7 @@ include: "workflow/rules/table_inputs.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/chain.smk"
+include: "workflow/rules/resources.smk"
 
 
 rule all:
@@ -63,6 +64,7 @@ rule all:
 
 
 onstart:
+    refuse_what_is_too_large()
     tell_mismatches()
     end_jobs_on(signal.SIGINT)
     end_jobs_on(signal.SIGTERM)

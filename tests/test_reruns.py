@@ -167,6 +167,10 @@ MATRIX = {
     "weights": ("local", "{other}/model.gguf", {*BASE, *WITH_MODEL}),
     "compute.device": ("embedded", "auto", BASE),
     "compute.dtype": ("embedded", "bfloat16", BASE),
+    # What jobs are planned to take changes nothing that they do.
+    "compute.gpu": ("embedded", "h100", set()),
+    "compute.gpus": ("embedded", 2, set()),
+    "compute.trained_weights": ("embedded", "compute", BASE),
     "compute.training_threads": ("embedded", 2, BASE),
     "compute.tuning_threads": ("embedded", 2, TUNING),
     "compute.inference_threads": ("embedded", 2, {*ON_MODELS, *WITH_ZERO_SHOT, *LOSSES}),
@@ -174,6 +178,7 @@ MATRIX = {
     "compute.training_batch_tokens": ("embedded", 99, BASE),
     "compute.gradient_checkpointing": ("embedded", True, BASE),
     "model.name": ("embedded", "other", WITH_MODEL),
+    "model.architecture": ("hub", {"model_type": "gpt2", "n_embd": 8}, set()),
     f"{PRETRAIN}.documents_per_task": ("embedded", 7, {"pretraining_text", *BASE}),
     f"{PRETRAIN}.vocabulary": ("embedded", 999, BASE),
     f"{PRETRAIN}.architecture.hidden_size": ("embedded", 32, BASE),

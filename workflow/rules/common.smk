@@ -35,7 +35,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 * 2**20))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(256 * 2**20))
 
-from taskneurons.core import disk, lock, owner, warm
+from taskneurons.core import disk as free_disk
+from taskneurons.core import lock, owner, warm
 from taskneurons.core import chain as links  # "chain" is a name that Snakemake itself uses here
 from taskneurons.checks.config import checked_config, data_of, needed_sizes, some_tasks
 from taskneurons.checks.model_files import files_of_a_model
@@ -46,12 +47,17 @@ from taskneurons.core.errors import UserError
 from taskneurons.core.named import constants, module_of, named, names
 from taskneurons.data.files import local_split
 from taskneurons.data.splits import SOURCE_SPLITS
+from taskneurons.plan.devices import device, has_gpu
+from taskneurons.plan.geometry import model_geometry
+from taskneurons.plan.needs import disk, how, needs
+from taskneurons.plan.refusals import too_large
+from taskneurons.plan.work import LABEL_TOKENS, STEPS, Job, Split
 from taskneurons.report.contents import facts, left_out, shown
 
 try:
     RUN = checked_config(config, ROOT)
     if workflow.is_main_process:
-        disk.check_writable(Path(".snakemake", "locks"), Path("results"), Path("results", RUN.config.run))
+        free_disk.check_writable(Path(".snakemake", "locks"), Path("results"), Path("results", RUN.config.run))
 except UserError as problem:
     raise WorkflowError(str(problem)) from None
 
@@ -147,7 +153,7 @@ def compute(kind):
     return types.DeviceSettings(
         device=settings.device,
         dtype=settings.dtype,
-        weights="float32" if kind == "training" else settings.frozen_weights,
+        weights=settings.trained_weights if kind == "training" else settings.frozen_weights,
         threads=getattr(settings, f"{kind}_threads"),
     )
 
@@ -208,8 +214,8 @@ def locked(persistence):
     takes away those of all others in the folder.
     """
     try:
-        disk.check_writable(FOLDER)
-        disk.check_room(FOLDER)
+        free_disk.check_writable(FOLDER)
+        free_disk.check_room(FOLDER)
         with lock.working_on(FOLDER, logger.warning):
             with suppress(OSError):
                 persistence.cleanup_locks()  # of a Snakemake without this Snakefile

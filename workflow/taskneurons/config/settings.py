@@ -183,10 +183,18 @@ class ComputeSection(Settings):
 
     device: Annotated[str, StringConstraints(pattern=DEVICE)] = "auto"
     """auto (CUDA where there is one), cpu, cuda, cuda:0, …, or spread (the layers over all CUDA devices)"""
+    gpu: Text | None = None
+    """A kind of GPU, by its name in `workflow/taskneurons/plan/devices.py`: times are planned for it, and what is
+    larger than its memory is refused; without one, times are an a100-80gb's"""
+    gpus: Count = 1
+    """How many of them a job has (more than one with device: spread alone)"""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Of the computation: float32, bfloat16, float16, or auto (bfloat16 where the device has matrix units for it)"""
     frozen_weights: Literal["float32", "compute"] = "float32"
     """The dtype of weights that are not trained: float32, or compute (that of the computation)"""
+    trained_weights: Literal["float32", "compute"] = "float32"
+    """The dtype of weights, gradients and moments where the whole model is trained: float32 (16 bytes a parameter), or
+    compute (8 in bfloat16, less exact)"""
     training_threads: Threads = 2
     """Compute threads of a training of the whole model; never taken from --cores"""
     tuning_threads: Threads = 2
@@ -353,6 +361,8 @@ class ModelSection(Settings):
     """As tables show it"""
     source: ModelSource
     """Where it comes from"""
+    architecture: dict[str, str | int | float | bool | None] | None = None
+    """Its sizes, as in its config.json: memory and time are planned by them before a hub's model is here"""
 
 
 # ---- tasks and data ----

@@ -1,0 +1,97 @@
+# What every job takes (workflow/taskneurons/plan/), as Snakemake's resources: mem_mb, runtime (minutes), disk_mb and gpu.
+# Nothing here knows of a cluster: a profile's executor reads them, and a local run counts its GPUs by them.
+
+ON_GPU = CONFIG.compute.device.startswith(("cuda", "spread")) or (CONFIG.compute.device == "auto" and has_gpu())
+GPUS = CONFIG.compute.gpus if CONFIG.compute.device == "spread" else 1
+MARGIN, GROWTH = 1.25, 1.5  # of memory; and of all when a job is tried again
+ON_HOST = ("models.import_base", "generalisation.task_vectors")  # steps that need no GPU
+
+
+def planned_split(path):
+    """What a split, or the text of the pre-training, should hold."""
+    if path.endswith("/pretraining.parquet"):
+        documents = CONFIG.model.source.pretrain.documents_per_task * len(TASKS)
+        return Split(documents, 0, CONFIG.model.source.pretrain.architecture.max_position_embeddings // 2, True)
+    task, split = ALL_TASKS[Path(path).parent.name], Path(path).stem
+    generated = task.shown["metric"] != "accuracy"
+    target = task.tokens.target if generated else LABEL_TOKENS
+    return Split(getattr(task.sizes, split), task.tokens.prompt, target, generated)
+
+
+@cache
+def planned(rule, pairs):
+    """The work, the needs and the bytes on disk of a job; None for a model whose sizes nobody knows yet."""
+    if SIZES is None:
+        return None
+    outputs, _ = rule.expand_output(Wildcards(fromdict=dict(pairs)))
+    lists = [
+        {name: [paths] if isinstance(paths, str) else paths for name, paths in found.items()}
+        for found in (job_inputs(rule, pairs), named_files(outputs))
+    ]
+    job = Job(job_spec(rule, pairs), *lists, planned_split)
+    work = STEPS[job.spec["step"]](job)
+    on = DEVICE if job.spec["step"] not in ON_HOST else device("cpu")
+    return work, needs(work, SIZES, on, how(job, GPUS)), disk(job, SIZES)
+
+
+def resource_of(rule, name):
+    """A resource's value of a job."""
+
+    def of_job(wildcards, attempt):
+        found = planned(rule, tuple(sorted(wildcards.items())))
+        if found is None:
+            return UNKNOWN[name]
+        _, takes, stays = found
+        grown = GROWTH ** (attempt - 1)
+        return {
+            "mem_mb": int(takes.host * MARGIN * grown / 1e6),
+            "runtime": int((10 + 2 * takes.seconds / 60) * grown),
+            "disk_mb": 100 + int(stays / 1e6),
+            "gpu": GPUS if takes.device else 0,
+        }[name]
+
+    return of_job
+
+
+def planned_jobs():
+    """All jobs that would run, with what `planned` says of them; none for a model whose sizes nobody knows yet."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule in CHAINED]
+    return [(job, *planned(job.rule, tuple(sorted(job.wildcards_dict.items())))) for job in jobs if SIZES]
+
+
+def refuse_what_is_too_large():
+    """Before anything is queued: what no device of the kind can hold."""
+    if ON_GPU and CONFIG.compute.gpu is not None:
+        taken = [(job.rule.name, work, takes.device) for job, work, takes, _ in planned_jobs()]
+        if problems := too_large(taken, DEVICE):
+            raise WorkflowError(problems)
+
+
+def write_plan():
+    """All jobs that would run, with what they take, for `python -m taskneurons.plan.show`."""
+    about = {"run": CONFIG.run, "model": CONFIG.model.name, "device": DEVICE.name, "gpus": GPUS if ON_GPU else 0}
+    jobs = [
+        {
+            **{"rule": job.rule.name, "step": job_spec(job.rule, tuple(sorted(job.wildcards_dict.items())))["step"]},
+            **{"log": str(job.log[0]), "threads": job.threads},
+            **{"work": vars(work), "needs": vars(takes), "disk": stays},
+        }
+        for job, work, takes, stays in planned_jobs()
+    ]
+    Path(os.environ["TASKNEURONS_PLAN"]).write_text(json.dumps({**about, "jobs": jobs}))
+
+
+try:
+    SIZES = model_geometry(CONFIG.model)
+    DEVICE = device((CONFIG.compute.gpu or "a100-80gb") if ON_GPU else "cpu")
+except UserError as problem:
+    raise WorkflowError(str(problem)) from None
+
+UNKNOWN = {"mem_mb": 8000, "runtime": 240, "disk_mb": 1000, "gpu": GPUS if ON_GPU else 0}
+
+for one in CHAINED:
+    one.resources.update({name: resource_of(one, name) for name in UNKNOWN})
+    one.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(one.name, {}))
+
+if workflow.is_main_process and "TASKNEURONS_PLAN" in os.environ:
+    atexit.register(write_plan)

@@ -1,0 +1,79 @@
+"""The plan of a run, printed: `make plan CONFIG=my.yaml`, before anything is spent.
+
+Snakemake's dry-run writes what it would run, with what each job takes, to a file; this reads it and adds up.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from taskneurons.plan.devices import GIB, device
+from taskneurons.plan.refusals import too_large
+from taskneurons.plan.work import Work
+
+SHOWN = 0.005  # hours or GiB: rules that take less are in the totals alone
+
+
+def table(plan: dict[str, Any]) -> pd.DataFrame:
+    """A row a rule: jobs, the most host and GPU memory of one (GiB), disk of all (GiB), millions of tokens of all by
+    what is done with them, hours of all."""
+    rows = [
+        {
+            "rule": job["rule"],
+            "host GiB": job["needs"]["host"] / GIB,
+            "GPU GiB": job["needs"]["device"] / GIB,
+            "disk GiB": job["disk"] / GIB,
+            "forward Mtok": (job["work"]["forward"] + job["work"]["generated"]) / 1e6,
+            "backward Mtok": (job["work"]["scored"] + job["work"]["tuned"] + job["work"]["trained"]) / 1e6,
+            "hours": job["needs"]["seconds"] / 3600,
+            "GPU hours": job["needs"]["seconds"] / 3600 * bool(job["needs"]["device"]),
+        }
+        for job in plan["jobs"]
+    ]
+    grouped = pd.DataFrame(rows).groupby("rule", sort=False)
+    most, sums = grouped[["host GiB", "GPU GiB"]].max(), grouped[["disk GiB", "forward Mtok", "backward Mtok"]].sum()
+    hours = grouped[["hours", "GPU hours"]].sum()
+    found = pd.concat([grouped.size().rename("jobs"), most, sums, hours], axis=1)
+    return found.sort_values("hours", ascending=False)
+
+
+def summary(plan: dict[str, Any]) -> str:
+    """The totals in words."""
+    found = table(plan)
+    lines = [
+        f"{plan['run']}: {plan['model']} on {plan['device']}" + (f" × {plan['gpus']}" if plan["gpus"] > 1 else ""),
+        f"{int(found['jobs'].sum())} jobs, {found['hours'].sum():.1f} hours one after the other, of which "
+        f"{found['GPU hours'].sum() * max(1, plan['gpus']):.1f} GPU hours",
+        f"{found['disk GiB'].sum():.1f} GiB of disk; at most {found['host GiB'].max():.1f} GiB of host and "
+        f"{found['GPU GiB'].max():.1f} GiB of GPU memory in one job",
+        "Times are of an idle device and may be off by a factor of 2; texts are taken to fill 60 % of their budgets.",
+    ]
+    return "\n".join(lines)
+
+
+def refusals(plan: dict[str, Any]) -> str:
+    """What does not fit its device."""
+    on = device(plan["device"])
+    jobs = [(job["rule"], Work(**job["work"]), job["needs"]["device"]) for job in plan["jobs"]]
+    return too_large(jobs, on) if on.gpu else ""
+
+
+def main() -> None:
+    """Print the plan that a file holds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan", type=Path, help="what `TASKNEURONS_PLAN=FILE snakemake -n` wrote")
+    plan = json.loads(parser.parse_args().plan.read_text())
+    if not plan["jobs"]:
+        print("Nothing is to be done, or nothing is known of the model: give model.architecture")
+        return
+    found = table(plan)
+    shown = found[(found["hours"] >= SHOWN) | (found["disk GiB"] >= SHOWN)]
+    said = [shown.to_string(float_format="{:.2f}".format), summary(plan), refusals(plan)]
+    print("\n\n".join(text for text in said if text))
+
+
+if __name__ == "__main__":
+    main()
