@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 RUN ?= smollm2-135m
 WEIGHTS := resources/SmolLM2-135M-Instruct.Q4_1.gguf
 
-.PHONY: setup run plan test check docs reliability bench weights publish pins
+.PHONY: setup run plan test test-slurm check docs reliability bench weights publish pins
 
 # .venv with everything, from the pins.
 setup: $(READY)
@@ -21,6 +21,11 @@ plan: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# The profile for SLURM on a private cluster, whose packages root installs where they are absent; skipped where it cannot.
+test-slurm: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e '.[slurm]'
+	$(BIN)/python -m reliability.slurm
 
 # Everything that .ci/run asks for besides the tests.
 check: $(READY)

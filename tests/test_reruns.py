@@ -170,6 +170,7 @@ MATRIX = {
     # What jobs are planned to take changes nothing that they do.
     "compute.gpu": ("embedded", "h100", set()),
     "compute.gpus": ("embedded", 2, set()),
+    "compute.checkpoint_seconds": ("embedded", 5, set()),
     "compute.trained_weights": ("embedded", "compute", BASE),
     "compute.training_threads": ("embedded", 2, BASE),
     "compute.tuning_threads": ("embedded", 2, TUNING),

@@ -59,6 +59,7 @@ else:
             "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
             scored="|".join(SCORED),
+        localrule: True
         conda:
             ENVIRONMENT
         params:
@@ -92,6 +93,7 @@ else:
             "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
             scored=NOT_RESAMPLED,
+        localrule: True
         params:
             spec=lambda w: attribution_spec("merge", w.scored, resampled=False),
             files=files(),

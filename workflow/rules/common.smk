@@ -72,6 +72,7 @@ if os.environ.get(warm.VARIABLE) != "off":
 CONFIG = RUN.config
 FOLDER = Path("results", CONFIG.run)
 os.environ.update({owner.VARIABLE: owner.named(lock.jobs_file(FOLDER))})
+os.environ.update(TASKNEURONS_CHECKPOINT_SECONDS=str(CONFIG.compute.checkpoint_seconds))
 STARTED = time.time()
 TASKS = list(RUN.tasks)
 ALL_TASKS = RUN.tasks | RUN.continual  # the main job looks at none of continual learning

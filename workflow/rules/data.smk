@@ -8,6 +8,7 @@ rule prepare_data:
         "<results>/logs/prepare_data/{task}-{split}.log",
     wildcard_constraints:
         split="train|attribution|validation|test",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
@@ -33,6 +34,7 @@ if CONFIG.model.source.pretrain:
             text="<results>/data/pretraining.parquet",
         log:
             "<results>/logs/pretraining_text.log",
+        localrule: True
         conda:
             ENVIRONMENT
         params:

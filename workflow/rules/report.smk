@@ -9,6 +9,7 @@ rule report:
         page="<results>/report.html",
     log:
         "<results>/logs/report.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:

@@ -4,6 +4,7 @@
 ON_GPU = CONFIG.compute.device.startswith(("cuda", "spread")) or (CONFIG.compute.device == "auto" and has_gpu())
 GPUS = CONFIG.compute.gpus if CONFIG.compute.device == "spread" else 1
 MARGIN, GROWTH = 1.25, 1.5  # of memory; and of all when a job is tried again
+SNAKEMAKE = 300e6  # bytes that a job on a cluster takes besides its own
 ON_HOST = ("models.import_base", "generalisation.task_vectors")  # steps that need no GPU
 
 
@@ -44,7 +45,7 @@ def resource_of(rule, name):
         _, takes, stays = found
         grown = GROWTH ** (attempt - 1)
         return {
-            "mem_mb": int(takes.host * MARGIN * grown / 1e6),
+            "mem_mb": int((takes.host * MARGIN + SNAKEMAKE) * grown / 1e6),
             "runtime": int((10 + 2 * takes.seconds / 60) * grown),
             "disk_mb": 100 + int(stays / 1e6),
             "gpu": GPUS if takes.device else 0,
@@ -90,7 +91,7 @@ except UserError as problem:
 UNKNOWN = {"mem_mb": 8000, "runtime": 240, "disk_mb": 1000, "gpu": GPUS if ON_GPU else 0}
 
 for one in CHAINED:
-    one.resources.update({name: resource_of(one, name) for name in UNKNOWN})
+    one.resources.update({name: resource_of(one, name) for name in UNKNOWN} | {"nodes": 1})
     one.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(one.name, {}))
 
 if workflow.is_main_process and "TASKNEURONS_PLAN" in os.environ:

@@ -9,6 +9,7 @@ rule selection:
         "<results>/logs/selection/{scored}-{rule}{k}.log",
     wildcard_constraints:
         rule="|".join(OWN_RULES),
+    localrule: True
     conda:
         ENVIRONMENT
     params:
@@ -44,6 +45,7 @@ for comparing in COMPARING:
             masks=[f"<results>/masks/{{scored}}/{task}/{comparing}{{k}}.parquet" for task in TASKS],
         log:
             f"<results>/logs/selection/{{scored}}-{comparing}{{k}}.log",
+        localrule: True
         conda:
             ENVIRONMENT
         params:
@@ -69,6 +71,7 @@ rule random_selection:
         masks=expand("<results>/masks/{{scored}}/random/random{{k}}-draw{draw}.parquet", draw=DRAWS),
     log:
         "<results>/logs/selection/{scored}-random{k}.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:
@@ -86,6 +89,7 @@ use rule random_selection as matched_selection with:
         masks=expand("<results>/masks/{{scored}}/{{task}}/random{{k}}-draw{draw}.parquet", draw=MATCHED_DRAWS),
     log:
         "<results>/logs/selection/{scored}-{task}-random{k}.log",
+    localrule: True
     params:
         spec=spec("selection.random_sets", draws=list(MATCHED_DRAWS), random_scope="per-layer", seed=CONFIG.seed),
         files=files(),

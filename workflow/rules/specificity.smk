@@ -38,6 +38,7 @@ rule equal_damage:
         masks_from_mean=equal_masks("mean", "{task}") + equal_masks("mean", "{task}", "random-like-"),
     log:
         f"<results>/logs/equal_damage/{ORIGINALS[0]}-{{task}}.log",
+    localrule: True
     conda:
         ENVIRONMENT
     params:

@@ -10,6 +10,7 @@ for one in shown(CONFIG):
             csv=report(f"<results>/tables/{one.name}.csv", caption=f"../report/{one.name}.rst", category="Tables"),
         log:
             f"<results>/logs/tables/{one.name}.log",
+        localrule: True
         conda:
             ENVIRONMENT
         params:
@@ -30,6 +31,7 @@ for one in shown(CONFIG):
                 png=f"<results>/figures/{one.name}.png",
             log:
                 f"<results>/logs/figures/{one.name}.log",
+            localrule: True
             conda:
                 ENVIRONMENT
             params:

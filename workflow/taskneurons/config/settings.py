@@ -205,6 +205,8 @@ class ComputeSection(Settings):
     """The most tokens in one pass of a training, padding counted; a batch with more is split"""
     gradient_checkpointing: bool = False
     """Less memory in training, for more time"""
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 600
+    """A training keeps its state on disk at most so often, to go on from after a kill or a time limit"""
 
 
 # ---- training ----

@@ -6,6 +6,7 @@ the optimiser, the random state, and, as metadata, the record of the training so
 
 import json
 import logging
+import os
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from taskneurons.models.tensors_file import read_tensors, write_tensors
 KIND = "checkpoint"
 RANDOM = "random"
 STATE = "state."
-SECONDS_BETWEEN = 600.0
+SECONDS_VARIABLE = "TASKNEURONS_CHECKPOINT_SECONDS"  # in no spec: how often a state is kept changes no result
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Checkpoint:
 
     path: Path
     key: str
-    seconds: float = SECONDS_BETWEEN
+    seconds: float = field(default_factory=lambda: float(os.environ.get(SECONDS_VARIABLE, 600)))
     saved: float = field(default_factory=time.monotonic)
 
     def due(self) -> bool:

@@ -1,0 +1,297 @@
+"""`python -m reliability.slurm`: the profile for SLURM, tried on a private cluster (`slurm_cluster.py`).
+
+A small config goes through `--profile profiles/slurm` from its data to two tables; then one training is disturbed in
+every way in which clusters disturb jobs. All have to end in the bytes of an undisturbed local run, and SLURM's own
+records have to say what ran where.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from reliability.kills import merged
+from reliability.slurm_cluster import Cluster, cluster, lacking
+from reliability.small import SNAKEMAKE, bytes_of, project_copy, small_config, tail
+
+TABLES = ("table_deactivation", "table_neuron_tuning")
+MODEL = "results/small/models/multitask-seed1"
+ON_GPU = "neuron_tuning"  # the rule whose jobs ask for a GPU
+# A training that lasts long enough to be disturbed, and keeps its state every second.
+LONG = {"training": {"epochs": 150}, "compute": {"checkpoint_seconds": 1}}
+LONGER = {"training": {"epochs": 600}, "compute": {"checkpoint_seconds": 1}}  # than a minute
+# The profile's waits are those of a busy site.
+QUICK = ("--slurm-init-seconds-before-status-checks", "2", "--max-status-checks-per-second", "1")
+PATIENCE = 240  # seconds for anything to happen
+
+
+@dataclass
+class Trial:
+    """A project folder on a cluster.
+
+    Attributes:
+        folder: the project.
+        on: the cluster.
+    """
+
+    folder: Path
+    on: Cluster
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Snakemake with the profile, in a session of its own."""
+        command = [SNAKEMAKE, "--profile", "profiles/slurm", "--configfile", "small.json", *QUICK, *options]
+        log = (self.folder / "snakemake.log").open("a")
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.on.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self, *options: str) -> None:
+        """Snakemake to its good end."""
+        process = self.start(*options)
+        ended(process, self.folder / "snakemake.log")
+
+    def training_job(self, after: int = 0) -> str:
+        """The id of the cluster's job that trains the model of this folder, once it has done some steps.
+
+        Args:
+            after: only jobs with a larger id.
+        """
+
+        def found() -> str | None:
+            listed = self.on.run("squeue", "--noheader", "--states", "R", "--format", "%i %Z").splitlines()
+            ids = [line.split()[0] for line in listed if line.split()[1:] == [str(self.folder)]]
+            kept = list((self.folder / "results/small/checkpoints").glob("multitask*"))
+            return next((one for one in ids if int(one) > after and kept), None)
+
+        return wait_for(found, "a job that trains")
+
+    def records(self) -> list[dict[str, str]]:
+        """The ended jobs of this folder, in SLURM's records."""
+        return [one for one in self.on.jobs() if one["WorkDir"] == str(self.folder)]
+
+
+def wait_for(found: Callable[[], str | None], what: str) -> str:
+    """What is found, once it is.
+
+    Raises:
+        TimeoutError: it is not.
+    """
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if (value := found()) is not None:
+            return value
+        time.sleep(0.5)
+    raise TimeoutError(f"{what} was waited for, in vain")
+
+
+def ended(process: subprocess.Popen[str], log: Path) -> None:
+    """Wait for a good end.
+
+    Raises:
+        RuntimeError: it ends badly.
+    """
+    if process.wait(PATIENCE * 2):
+        raise RuntimeError(f"snakemake ended with {process.returncode}:\n{tail(log.read_text(), 30)}")
+
+
+def project(folder: Path, config: dict) -> Path:
+    """A copy of the project with a config."""
+    folder.mkdir(parents=True)
+    project_copy(folder)
+    (folder / "small.json").write_text(json.dumps(config))
+    return folder
+
+
+def local(folder: Path, config: dict, *targets: str) -> dict[str, str]:
+    """The bytes of an undisturbed local run."""
+    project(folder, config)
+    subprocess.run([SNAKEMAKE, "--configfile", "small.json", *targets], cwd=folder, check=True, capture_output=True)
+    return bytes_of(folder)
+
+
+def requested(record: dict[str, str]) -> float:
+    """The memory that a job asked for, in MB."""
+    size, unit = re.search(r"mem=([0-9.]+)([MG])", record["Tres"]).groups()  # type: ignore[union-attr]
+    return float(size) * (1024 if unit == "G" else 1)
+
+
+def end_to_end(trial: Trial) -> str:
+    """From data to tables; jobs that ask for a GPU are on the node that has one."""
+    trial.finish("--set-resources", f"{ON_GPU}:gpu=1", "--", *TABLES)
+    records = trial.records()
+    assert records and all(one["JobState"] == "COMPLETED" for one in records), records
+    with_gpu = [one for one in records if "gres/gpu" in one["Tres"]]
+    assert len(with_gpu) == len(small_config()["tasks"]), with_gpu
+    assert {one["NodeList"] for one in with_gpu} == {"n2"}
+    nodes = {one["NodeList"] for one in records}
+    return f"{len(records)} jobs on {' and '.join(sorted(nodes))}, those with a GPU ({len(with_gpu)}) on n2"
+
+
+def killed_process(trial: Trial) -> str:
+    """A job's process is killed, as by a node that has no memory left: it is tried again with more."""
+    process = trial.start("--", MODEL)
+    trial.training_job()
+    inner = [one for one in psutil.process_iter(["cmdline", "cwd"]) if is_step(one, trial.folder)]
+    assert inner
+    for one in inner:
+        one.kill()
+    ended(process, trial.folder / "snakemake.log")
+    first, second = sorted(trial.records(), key=lambda one: int(one["JobId"]))
+    assert first["JobState"] == "FAILED" and second["JobState"] == "COMPLETED"
+    assert requested(second) > 1.4 * requested(first)
+    return f"tried again with {requested(second):.0f} MB after {requested(first):.0f} MB"
+
+
+def is_step(process: psutil.Process, folder: Path) -> bool:
+    """Whether a process is a step of a project folder."""
+    return process.info["cwd"] == str(folder) and any("run_step.py" in word for word in process.info["cmdline"] or [])
+
+
+def cancelled(trial: Trial) -> str:
+    """scancel of a job: it is tried again, and goes on within its training."""
+    process = trial.start("--", MODEL)
+    trial.on.run("scancel", trial.training_job())
+    ended(process, trial.folder / "snakemake.log")
+    states = [one["JobState"] for one in trial.records()]
+    assert states == ["CANCELLED", "COMPLETED"], states
+    return went_on(trial)
+
+
+def out_of_time(trial: Trial) -> str:
+    """A job reaches its time limit, within its training."""
+    trial.finish("--set-resources", "multitask:runtime=1", "--", MODEL)
+    states = [one["JobState"] for one in trial.records()]
+    assert states[-1] == "COMPLETED" and set(states[:-1]) == {"TIMEOUT"}, states
+    return went_on(trial)
+
+
+def dead_node(trial: Trial) -> str:
+    """The node of a job dies."""
+    process = trial.start("--", MODEL)
+    job = trial.training_job()
+    node = trial.on.run("squeue", "--noheader", "--job", job, "--format", "%N").strip()
+    trial.on.kill_node(node)
+    ended(process, trial.folder / "snakemake.log")
+    first, second = sorted(trial.records(), key=lambda one: int(one["JobId"]))
+    assert first["JobState"] == "NODE_FAIL" and second["JobState"] == "COMPLETED", (first, second)
+    assert second["NodeList"] != node
+    trial.on.start_node(node)
+    trial.on.wait_for({node: "idle"})
+    return f"{node} died, {second['NodeList']} took over; {went_on(trial)}"
+
+
+def killed_snakemake(trial: Trial) -> str:
+    """kill -9 of Snakemake: its job goes on alone, and the same command, given again, ends well beside it."""
+    process = trial.start("--", MODEL)
+    job = int(trial.training_job())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    trial.finish("--", MODEL)
+    wait_for(lambda: "" if not left(trial) else None, "the end of the job that was left")
+    states = {one["JobId"]: one["JobState"] for one in trial.records()}
+    return f"job {job} that was left: {states[str(job)].lower()}; {len(states)} jobs in all"
+
+
+def left(trial: Trial) -> list[str]:
+    """The jobs of a folder that are still in the queue."""
+    listed = trial.on.run("squeue", "--noheader", "--format", "%i %Z").splitlines()
+    return [line for line in listed if line.split()[1] == str(trial.folder)]
+
+
+def went_on(trial: Trial) -> str:
+    """What the training's log says of where it went on."""
+    log = (trial.folder / "results/small/logs/multitask-seed1.log").read_text()
+    found = re.search(r"going on after (\d+) of (\d+) steps", log)
+    assert found, log
+    return f"went on after {found[1]} of {found[2]} steps"
+
+
+DISTURBANCES = (
+    (killed_process, LONG),
+    (cancelled, LONG),
+    (killed_snakemake, LONG),
+    (dead_node, LONG),
+    (out_of_time, LONGER),
+)
+
+
+def overhead(trial: Trial, seconds: float) -> str:
+    """The time of a run on the cluster beside its jobs' own."""
+    stats = [json.loads(file.read_text()) for file in trial.folder.rglob("logs/**/*.stats.json")]
+    own = sum(one["wall_seconds"] for one in stats)
+    return f"{seconds:.0f} s by the clock; the steps' own times add up to {own:.0f} s"
+
+
+def try_all(folder: Path) -> list[tuple[str, str]]:
+    """What was tried, and what came of it.
+
+    Raises:
+        AssertionError: SLURM's records are not as they have to be, or bytes differ from those of a local run.
+    """
+    said = []
+    config = small_config()
+    plain = local(folder / "local", config, *TABLES)
+    with cluster() as on:
+        whole = Trial(project(folder / "whole", config), on)
+        start = time.monotonic()
+        said.append(("end to end", end_to_end(whole)))
+        said.append(("overhead", overhead(whole, time.monotonic() - start)))
+        same(bytes_of(whole.folder), plain, "end to end")
+        references: dict[str, dict[str, str]] = {}
+        for disturb, change in DISTURBANCES:
+            changed = merged(config, change)
+            known = json.dumps(change)
+            if known not in references:
+                references[known] = local(folder / f"local-{len(references)}", changed, MODEL)
+            trial = Trial(folder / disturb.__name__, on)
+            shutil.copytree(whole.folder, trial.folder, symlinks=True)
+            (trial.folder / "small.json").write_text(json.dumps(changed))
+            said.append((disturb.__name__.replace("_", " "), disturb(trial)))
+            print(": ".join(said[-1]), flush=True)
+            found = {name: value for name, value in bytes_of(trial.folder).items() if name in references[known]}
+            same(found, references[known], disturb.__name__)
+    return said
+
+
+def same(found: dict[str, str], expected: dict[str, str], what: str) -> None:
+    """The same files with the same bytes.
+
+    Raises:
+        AssertionError: they differ.
+    """
+    differing = {name for name in {*found, *expected} if found.get(name) != expected.get(name)}
+    assert not differing, f"{what}: {sorted(differing)[:5]} differ from a local run's"
+
+
+def main() -> None:
+    """Try all, and print what was tried."""
+    if reason := lacking():
+        print(f"skipped: {reason}")
+        return
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        found = try_all(Path(folder))
+    width = max(len(name) for name, _ in found)
+    print("\nTried and survived, each to the bytes of a local run:")
+    print("\n".join(f"  {name:{width}}  {came}" for name, came in found))
+    print(f"{time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
