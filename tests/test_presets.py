@@ -14,6 +14,7 @@ import forked_snakemake
 from conftest import ROOT, SHARED
 from reliability.model_folders import model_folder
 from reliability.small import project_copy
+from taskneurons.checks.config import checked_config
 from taskneurons.config.settings import Task
 from taskneurons.data.templates import template_fields
 
@@ -127,16 +128,18 @@ def test_the_orders_here_are_the_papers():
 
 @pytest.mark.parametrize("preset", [*LARGE, *SMALL])
 def test_what_the_paper_says_is_in_the_presets(preset):
-    config = preset_of(preset)
-    assert config.get("selection", {}).get("k", 10) == 10
-    assert config["groups"]["train"] == {"CLS": ["amazonfood", "qqp", "mnli"], "GEN": ["sciqa", "e2e", "cnn"]}
-    assert config["groups"]["test"] == {"CLS": ["sst2", "paws", "gptnli"], "GEN": ["tweetqa", "commongen", "xsum"]}
-    assert config.get("overlap", {}).get("proportions", [10, 30, 50, 70, 100]) == [10, 30, 50, 70, 100]
-    assert config["generalisation"]["proportions"]["percents"] == [10, 30, 50, 70, 100]
-    if preset in LARGE:
-        ablation = config["generalisation"]["overlap_ablation"]
-        assert ablation["trained"] == [10, 30, 50] and ablation["shares"] == [10, 30, 50, 70, 100]
-        assert ablation["pairs"] == ["CLS-CLS", "GEN-GEN", "GEN-CLS"]
+    config = checked_config(preset_of(preset), ROOT).config
+    assert config.tasks.keys() == TASKS["paper"].keys() and config.continual.tasks.keys() == TASKS["continual"].keys()
+    assert config.selection.k == 10 and config.ablation == "zero"
+    assert config.groups.train == {"CLS": ["amazonfood", "qqp", "mnli"], "GEN": ["sciqa", "e2e", "cnn"]}
+    assert config.groups.test == {"CLS": ["sst2", "paws", "gptnli"], "GEN": ["tweetqa", "commongen", "xsum"]}
+    assert config.overlap.proportions == [10, 30, 50, 70, 100]
+    assert config.generalisation.proportions.percents == [10, 30, 50, 70, 100]
+    ablation = config.generalisation.overlap_ablation
+    assert (ablation is not None) == (preset in LARGE)
+    if ablation:
+        assert ablation.trained == [10, 30, 50] and ablation.shares == [10, 30, 50, 70, 100]
+        assert ablation.pairs == ["CLS-CLS", "GEN-GEN", "GEN-CLS"]
 
 
 @pytest.mark.parametrize("preset", LARGE)
