@@ -175,6 +175,7 @@ configs:
 ---
 # A card
 """
+SPLITS = {split: split for split in ("train", "validation", "test")}
 ROWS = {  # file → its numbers, which are the rows' ids; labels are their last bits, and -1 in the test split
     "train-00000-of-00002": range(6),
     "train-00001-of-00002": range(6, 10),
@@ -221,7 +222,7 @@ def ids_of(source: ResolvedSource, split: str) -> dict[int, int]:
 def test_shards_that_a_card_names_are_one_split(name, asked, hub):
     """The one configuration is taken where none is asked for, whatever its name."""
     with_card(hub / "someone/pairs", name)
-    source = ResolvedSource(hub="someone/pairs", config=asked, revision="main")
+    source = ResolvedSource(hub="someone/pairs", config=asked, revision="main", splits=SPLITS)
     assert ids_of(source, "train") == {i + 1: i for i in range(10)}
     assert ids_of(source, "test") == {1: 12, 2: 13}
 
@@ -249,16 +250,17 @@ def test_one_of_several_configurations_has_to_be_named(hub):
     with_card(hub / "someone/pairs", "default")
     card = f"---\n{info}{more_info.removeprefix('dataset_info:' + chr(10))}configs:\n{files}{more_files}---\n"
     (hub / "someone/pairs/README.md").write_text(card)
-    assert len(ids_of(ResolvedSource(hub="someone/pairs", config="b", revision="main"), "train")) == 10
+    source = ResolvedSource(hub="someone/pairs", config="b", revision="main", splits=SPLITS)
+    assert len(ids_of(source, "train")) == 10
     with pytest.raises(UserError, match=r"(?s)someone/pairs \(config None, .* cannot be read: .*\['a', 'b'\]"):
-        ids_of(ResolvedSource(hub="someone/pairs", revision="main"), "train")
+        ids_of(source.model_copy(update={"config": None}), "train")
 
 
 def test_the_hubs_own_conversion_to_parquet(hub):
     """Its branch refs/convert/parquet has no card: folders name configuration and splits."""
     for split, ids in {"train": range(3), "validation": range(3, 5), "test": range(5, 6)}.items():
         write_rows(hub / "someone/script/default" / split / "0000.parquet", ids)
-    source = ResolvedSource(hub="someone/script", revision="refs/convert/parquet")
+    source = ResolvedSource(hub="someone/script", revision="refs/convert/parquet", splits=SPLITS)
     assert ids_of(source, "train") == {1: 0, 2: 1, 3: 2}
     assert ids_of(source, "validation") == {1: 3, 2: 4} and ids_of(source, "test") == {1: 5}
 
@@ -269,7 +271,7 @@ def test_plain_csv_files(files, splits, hub):
     (hub / "someone/texts").mkdir(parents=True)
     for file in files:
         (hub / f"someone/texts/{file}.csv").write_text('id,label,Text\n0,5,"good, they say"\n1,1,NA\n')
-    source = ResolvedSource(hub="someone/texts", revision="main")
+    source = ResolvedSource(hub="someone/texts", revision="main", splits=SPLITS)
     for split in splits:
         assert ids_of(source, split) == {1: 0, 2: 1}
     with pytest.raises(UserError, match="split validation"):
