@@ -70,6 +70,16 @@ def test_nulls_of_a_data_set_of_the_hub_have_a_place(monkeypatch):
     assert list(rows.values()) == list(data.select_columns(["text", "label"]).shuffle(seed=0))
 
 
+def test_columns_may_have_other_names_on_the_hub(monkeypatch):
+    data = datasets.Dataset.from_dict({"text_a": ["a", "b"], "text": ["c", "d"], "label": ["x", "y"]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *arguments, **options: data)
+    source = ResolvedSource(hub="someone/data", splits={"train": "train"}, columns={"text": "text_a", "more": "gone"})
+    rows = [row for _, row in shuffled_rows(source, "train", ["text", "label"], 0)]
+    assert sorted(rows, key=str) == [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]
+    with pytest.raises(UserError, match="gone"):
+        next(shuffled_rows(source, "train", ["more", "label"], 0))
+
+
 def test_a_model_that_the_hub_refuses(monkeypatch):
     monkeypatch.setattr(import_base.AutoConfig, "from_pretrained", unreachable)
     with pytest.raises(UserError, match=r"someone/model at v2 cannot be read: no such repository; check"):

@@ -153,8 +153,7 @@ def test_every_value_says_whether_it_is_the_papers(preset):
 def hub_tasks():
     for name, tasks in TASKS.items():
         for key, task in tasks.items():
-            other = pytest.mark.xfail(strict=True, reason="its columns have other names on the hub than locally")
-            yield pytest.param(task, id=f"{name}-{key}", marks=other if key == "gptnli" else ())
+            yield pytest.param(task, id=f"{name}-{key}")
 
 
 @pytest.mark.parametrize("task", hub_tasks())
@@ -165,7 +164,9 @@ def test_what_a_task_asks_of_the_hub_is_what_is_known_to_be_there(task):
     asked = {name.partition("[")[0] for name in (hub.splits.train, hub.splits.validation, hub.splits.test)}
     assert asked <= set(splits.split())
     assert task.labels is None or list(task.labels) == [str(label) for label in labels]
-    assert {*template_fields(task.prompt), task.target} <= set(columns.split())
+    assert {hub.columns.get(name, name) for name in (*template_fields(task.prompt), task.target)} <= set(
+        columns.split()
+    )
 
 
 def test_the_continual_tasks_are_the_benchmarks_and_their_prompts_tell_none_of_them():

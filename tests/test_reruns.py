@@ -179,7 +179,7 @@ MATRIX = {
     "compute.training_batch_tokens": ("embedded", 99, BASE),
     "compute.gradient_checkpointing": ("embedded", True, BASE),
     "model.name": ("embedded", "other", WITH_MODEL),
-    "model.architecture": ("hub", {"model_type": "gpt2", "n_embd": 8}, set()),
+    "model.architecture.*": ("hub", 400, set()),
     f"{PRETRAIN}.documents_per_task": ("embedded", 7, {"pretraining_text", *BASE}),
     f"{PRETRAIN}.vocabulary": ("embedded", 999, BASE),
     f"{PRETRAIN}.architecture.hidden_size": ("embedded", 32, BASE),
@@ -217,6 +217,7 @@ MATRIX = {
     "tasks.*.source.hub.config": ("hub", "other", DATA),
     "tasks.*.source.hub.revision": ("hub", "v2", DATA),
     "tasks.*.source.hub.references": ("hub", "label", DATA),
+    "tasks.*.source.hub.columns.*": ("hub", "other", DATA),
     "tasks.*.source.hub.splits.train": ("hub", "other", DATA),
     "tasks.*.source.hub.splits.validation": ("hub", "other", {*ATTRIBUTED, *TESTED}),
     # Validation takes what test leaves; neuron tuning and equal own damage look at it.
@@ -489,7 +490,10 @@ def starting_configs(folder: Path) -> dict[str, dict]:
     groups = {"train": {"G": ["a"]}, "test": {"G": ["b"]}}
     sources = {
         "hub": {
-            "hub": {"id": "someone/data", "config": "c", "revision": "main", "splits": splits, "references": "text"}
+            "hub": {
+                **{"id": "someone/data", "config": "c", "revision": "main", "splits": splits, "references": "text"},
+                "columns": {"text": "words"},
+            }
         },
         "local": {"local": {"path": "first", "splits": splits, "references": "text"}},
     }
@@ -508,6 +512,9 @@ def starting_configs(folder: Path) -> dict[str, dict]:
             config["neuron_tuning"][section]["tasks"] = "all"
         config["set_faithfulness"]["tasks"] = "all"
         config["model"]["source"] = models[name]
+        if name == "hub":
+            sizes = {"vocab_size": 300, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2}
+            config["model"]["architecture"] = {**sizes, "num_attention_heads": 2, "model_type": "llama"}
         start[name] = config
     start["local"]["data_root"] = str(folder)
     for name, source in (("folder", {"path": str(folder / "model")}), ("gguf", {"gguf": str(folder / "model.gguf")})):

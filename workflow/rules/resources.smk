@@ -56,7 +56,7 @@ def resource_of(rule, name):
 
 def planned_jobs():
     """All jobs that would run, with what `planned` says of them; none for a model whose sizes nobody knows yet."""
-    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule in CHAINED]
+    jobs = [job for job in workflow.dag.jobs if workflow.dag.needrun(job) and job.rule in CHAINED]
     return [(job, *planned(job.rule, tuple(sorted(job.wildcards_dict.items())))) for job in jobs if SIZES]
 
 

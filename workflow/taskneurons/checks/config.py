@@ -13,6 +13,7 @@ from taskneurons.checks.continual import continual_problems, in_form
 from taskneurons.checks.gguf import check_gguf
 from taskneurons.checks.messages import Place, mistakes
 from taskneurons.checks.model_files import check_folder, files_of_a_model
+from taskneurons.checks.pin import unpinned, warning
 from taskneurons.checks.plain import plain, task_file
 from taskneurons.config.settings import (
     Config,
@@ -115,6 +116,8 @@ def checked_config(config: dict[str, Any], root: Path) -> Run:
             if len(keys) > 1
             else "neuron_tuning: there is one task alone: beside its own neurons only random ones are trained"
         )
+    if loose := unpinned(read.model.source, [task.data.source for task in (tasks | continual).values()]):
+        warnings.append(warning(loose))
     wrong += [str(problem) for problem in _problems(read, tasks, keys)]
     wrong += [str(problem) for problem in continual_problems(read, tasks, continual)]
     if wrong:
@@ -277,6 +280,7 @@ def resolved_source(where: str, task: Task, data_root: str | None) -> ResolvedSo
         config=hub.config,
         revision=hub.revision,
         splits=hub.splits.model_dump(),
+        columns=hub.columns,
         references=hub.references,
     )
 

@@ -423,6 +423,8 @@ class Hub(Settings):
     """Branch, tag or commit"""
     splits: Splits = Splits()
     """Its names of the splits; slices as in train[:80%] are allowed"""
+    columns: dict[Column, Column] = {}
+    """Name of a column in this config → the hub's, where that is another"""
     references: Column | None = None
     """The column with all right answers (a list), for generation"""
 
@@ -549,6 +551,8 @@ class ResolvedSource(Settings):
     """A folder with a file for each split, or a file with all examples."""
     splits: dict[str, str] | None = None
     """Our name of a split → the source's; None of the suite, and of one file that is split by the seed."""
+    columns: dict[str, str] = {}
+    """Our name of a column → the source's, where that is another."""
     references: str | None = None
     """The column with all right answers."""
 

@@ -38,8 +38,9 @@ def _hub_rows(source: ResolvedSource, split: str, columns: list[str]) -> Any:
             f"the hub's data set {asked} cannot be read: {problem}; "
             "check these names and the network, or read a local copy with data_root"
         ) from problem
-    check_columns(data.column_names, columns, f"{source.hub} ({split})")
-    return data.select_columns(columns)
+    theirs = [source.columns.get(column, column) for column in columns]
+    check_columns(data.column_names, theirs, f"{source.hub} ({split})")
+    return data.select_columns(theirs).rename_columns(dict(zip(theirs, columns, strict=True)))
 
 
 def shuffled_rows(source: ResolvedSource, split: str, columns: list[str], seed: int) -> Iterator[tuple[str, Row]]:
