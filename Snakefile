@@ -55,6 +55,7 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/chain.smk"
 include: "workflow/rules/resources.smk"
+include: "workflow/rules/ending.smk"
 
 
 rule all:
@@ -72,3 +73,7 @@ onstart:
 
 onsuccess:
     print_report_place()
+
+
+onerror:
+    tell_failures()

@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -238,9 +239,3 @@ def end_jobs_on(number):
 
     if callable(snakemakes):
         signal.signal(number, end_jobs)
-
-
-def print_report_place():
-    page = FOLDER / "report.html"
-    if page.exists() and page.stat().st_mtime >= STARTED:
-        print(f"\nThe report is at {page}\n", file=sys.stderr)
