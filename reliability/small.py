@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from taskneurons.core.step import located
 
 ROOT = Path(__file__).parents[1]
 TASKS = ("film_reviews", "dish_reviews", "cafe_facts")
@@ -131,7 +134,8 @@ def jobs_in(dry_run: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     lines = iter(dry_run.splitlines())
     for line in lines:
         if '"$TASKNEURONS_RUNNER"' in line:
-            yield json.loads(next(lines)), json.loads(next(lines))
+            results = re.search(r"--log '?(\S+?)/logs/", line)[1]  # type: ignore[index]
+            yield json.loads(next(lines)), json.loads(located(next(lines), results))
 
 
 def tail(text: str, lines: int = 3) -> str:

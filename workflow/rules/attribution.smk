@@ -14,6 +14,7 @@ if CONFIG.attribution.shards == 1:
             "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
             scored="|".join(SCORED),
+        cache: True
         conda:
             ENVIRONMENT
         threads: CONFIG.compute.inference_threads
@@ -59,6 +60,7 @@ else:
             "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
             scored="|".join(SCORED),
+        cache: True
         localrule: True
         conda:
             ENVIRONMENT
@@ -80,6 +82,7 @@ if CONFIG.attribution.shards == 1:
             "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
             scored=NOT_RESAMPLED,
+        cache: True
         params:
             spec=lambda w: attribution_spec("scores", w.scored, resampled=False),
             files=files(),
@@ -93,6 +96,7 @@ else:
             "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
             scored=NOT_RESAMPLED,
+        cache: True
         localrule: True
         params:
             spec=lambda w: attribution_spec("merge", w.scored, resampled=False),
@@ -108,6 +112,7 @@ rule mean_outputs:
         means="<results>/means/{model}.parquet",
     log:
         "<results>/logs/mean_outputs/{model}.log",
+    cache: True
     conda:
         ENVIRONMENT
     threads: CONFIG.compute.inference_threads

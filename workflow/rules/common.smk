@@ -96,8 +96,8 @@ if workflow.is_main_process:
 
 # Every rule's command: it calls the step that `params.spec` names with the files of `params.files`. Both come by the
 # standard input, because a word of a command may not be longer than 128 KiB.
-os.environ.update(TASKNEURONS_RUNNER=str(LIBRARY / "run_step.py"))
-STEP = """python "$TASKNEURONS_RUNNER" - - --log {log:q} << 'END OF JOB'
+os.environ.update(TASKNEURONS_RUNNER=str(LIBRARY / "run_step.py"), TASKNEURONS_RESULTS=str(FOLDER))
+STEP = """python "$TASKNEURONS_RUNNER" - - --results "$TASKNEURONS_RESULTS" --log {log:q} << 'END OF JOB'
 {params.spec}
 {params.files}
 END OF JOB"""
@@ -134,12 +134,14 @@ def named_files(container):
 def files(**others):
     """A rule's files by keyword, as JSON, for `params: files=`: its named inputs and outputs, and others.
 
-    Snakemake does not compare params that are made of inputs and outputs.
+    Snakemake does not compare params that are made of inputs and outputs, but its output cache (--cache) does: so that
+    runs of different names share what is the same, the run's folder is written <results> here.
     """
 
     def of_job(wildcards, input, output):
         given = named_files(input) | named_files(output)
-        return json.dumps(given | {name: path.format(**wildcards) for name, path in others.items()})
+        text = json.dumps(given | {name: path.format(**wildcards) for name, path in others.items()})
+        return text.replace(f'"{FOLDER}/', '"<results>/')
 
     return of_job
 

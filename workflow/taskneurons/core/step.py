@@ -50,7 +50,8 @@ def main(options: list[str]) -> None:
     """Run a job; end with exit status 1 and one clear message when it fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spec", type=json.loads, help="the step, its code and its settings (JSON)")
-    parser.add_argument("files", type=json.loads, help="the step's files by keyword (JSON)")
+    parser.add_argument("files", help="the step's files by keyword (JSON)")
+    parser.add_argument("--results", default="results", help="what <results> at the beginning of a file stands for")
     parser.add_argument(
         "--log",
         type=Path,
@@ -63,7 +64,7 @@ def main(options: list[str]) -> None:
     gc.freeze()
     try:
         _start_logging(arguments.log)
-        call(arguments.spec, arguments.files)
+        call(arguments.spec, json.loads(located(arguments.files, arguments.results)))
         if arguments.log:
             _write_stats(arguments.log.with_suffix(".stats.json"), time.time() - psutil.Process().create_time())
     except UserError as problem:
@@ -76,6 +77,11 @@ def main(options: list[str]) -> None:
             sys.exit(_report(f"Error: {message}"))
         logging.exception("the step failed")
         raise SystemExit(1) from None
+
+
+def located(files: str, results: str) -> str:
+    """The JSON text of a job's files with the folder of its run in it."""
+    return files.replace('"<results>/', json.dumps(f"{results}/")[:-1])
 
 
 def _start_logging(path: Path | None) -> None:
