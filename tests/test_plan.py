@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from conftest import MIXTURES, ROOT, TINY, tiny_model
 from reliability.model_folders import gguf_file, model_folder
@@ -210,7 +211,9 @@ STATS = sorted((ROOT / "docs" / "results").glob("*/jobs.csv"))
 def test_the_plan_against_measured_jobs(file):
     """Memory within 30 %, and time within a factor of 2, for each rule that took a minute or more."""
     jobs = pd.read_csv(file)
-    model = geometry(json.loads((file.parent / "architecture.json").read_text()))
+    preset = ROOT / "workflow" / "presets" / f"{file.parent.name}.yaml"
+    config = yaml.safe_load((preset if preset.exists() else ROOT / "config.yaml").read_text())
+    model = model_geometry(ModelSection.model_validate(config["model"]))
     names = list(vars(Work()))
     planned = [
         needs.needs(Work(**row[names]), model, devices.device("cpu"), needs.How(threads=int(row["threads"])))

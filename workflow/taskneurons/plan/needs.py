@@ -20,6 +20,7 @@ START = 1.0  # seconds until a step begins
 READING = 1e9  # bytes a second
 IMPORTING = 3e7  # bytes a second: read, checked, hashed and written
 
+FRAGMENT, FRAGMENTS = 1.2 * MIB, 500 * MIB  # a pass, and at most
 TABLE = 100  # bytes a neuron and task, of scores that are compared
 
 # Passes of a training, by what it trains, beside one forward: to the inputs, and to the weights.
@@ -87,7 +88,13 @@ def needs(work: Work, model: Geometry, on: Device, using: How) -> Needs:
     seconds = START + work.loads * weights / READING + _seconds(work, model, on, using.threads, weights)
     if on.gpu:  # the weights are read into the host's memory first
         return Needs(PROCESS + CUDA + weights, CUDA + own // using.gpus, seconds)
-    return Needs(PROCESS + own, 0, seconds)
+    return Needs(PROCESS + own + _fragments(work), 0, seconds)
+
+
+def _fragments(work: Work) -> int:
+    """What the host's allocator keeps between passes of different sizes, which grows with their number: as measured."""
+    tokens = work.forward + work.scored + work.tuned + work.trained
+    return int(min(FRAGMENTS, FRAGMENT * tokens / max(1, work.batch, work.back)))
 
 
 def _trained(work: Work, model: Geometry, size: int) -> int:
