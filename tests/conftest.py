@@ -18,6 +18,15 @@ from taskneurons.training.pretrain import build_tokenizer
 
 SHARED = ROOT.parent / "shared"
 
+# The files that take longest, first: two workers share the files out in this order, and end at about the same time.
+LONGEST = ("test_end_to_end", "test_reruns", "test_presets", "test_own_model", "test_locks", "test_continual_methods")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 torch.set_num_threads(1)  # on tiny models two threads wait for each other longer than they compute
 
 TEXTS = ["the cat sat on the mat .", "a dog saw the cat .", "yes no maybe good bad .", "review : great answer :"]

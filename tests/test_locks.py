@@ -49,6 +49,8 @@ rule slow:
 
 
 include: "workflow/rules/chain.smk"
+include: "workflow/rules/resources.smk"
+include: "workflow/rules/ending.smk"
 
 
 """
