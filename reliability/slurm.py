@@ -22,9 +22,14 @@ import psutil
 
 from reliability.kills import merged
 from reliability.slurm_cluster import Cluster, cluster, lacking
-from reliability.small import SNAKEMAKE, bytes_of, project_copy, small_config, tail
+from reliability.small import SNAKEMAKE, bytes_of, project_copy, run, small_config, tail
 
 TABLES = ("table_deactivation", "table_neuron_tuning")
+# Every job on a cluster starts Snakemake and Python anew: few of them.
+SHORT = {
+    "attribution": {"shards": 1},
+    "neuron_tuning": {"cross_training": False, "rates": {"tasks": ["film_reviews"]}, "proportions": None, "budgets": None},
+}
 MODEL = "results/small/models/multitask-seed1"
 ON_GPU = "neuron_tuning"  # the rule whose jobs ask for a GPU
 # A training that lasts long enough to be disturbed, and keeps its state every second.
@@ -121,7 +126,9 @@ def project(folder: Path, config: dict) -> Path:
 def local(folder: Path, config: dict, *targets: str) -> dict[str, str]:
     """The bytes of an undisturbed local run."""
     project(folder, config)
-    subprocess.run([SNAKEMAKE, "--configfile", "small.json", *targets], cwd=folder, check=True, capture_output=True)
+    found = run(folder, "small.json", "--", *targets)
+    if found.returncode:
+        raise RuntimeError(f"the undisturbed run failed:\n{tail(found.stderr, 30)}")
     return bytes_of(folder)
 
 
@@ -245,7 +252,7 @@ def try_all(folder: Path) -> list[tuple[str, str]]:
         AssertionError: SLURM's records are not as they have to be, or bytes differ from those of a local run.
     """
     said = []
-    config = small_config()
+    config = merged(small_config(), SHORT)
     plain = local(folder / "local", config, *TABLES)
     with cluster() as on:
         whole = Trial(project(folder / "whole", config), on)

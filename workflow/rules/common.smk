@@ -52,7 +52,7 @@ from taskneurons.plan.devices import device, has_gpu
 from taskneurons.plan.geometry import model_geometry
 from taskneurons.plan.needs import disk, how, needs
 from taskneurons.plan.refusals import too_large
-from taskneurons.plan.work import LABEL_TOKENS, MODEL, STEPS, Job, Split
+from taskneurons.plan.work import LABEL_TOKENS, STEPS, Job, Split, Work
 from taskneurons.report.contents import facts, left_out, shown
 
 try:

@@ -30,7 +30,7 @@ def planned(rule, pairs):
         for found in (job_inputs(rule, pairs), named_files(outputs))
     ]
     job = Job(job_spec(rule, pairs), *lists, planned_split)
-    work = STEPS.get(job.spec["step"], lambda _: MODEL)(job)  # of a step that is not known yet, the least
+    work = STEPS.get(job.spec["step"], lambda _: Work())(job)  # of a step that is not known yet, the least
     on = DEVICE if job.spec["step"] not in ON_HOST else device("cpu")
     return work, needs(work, SIZES, on, how(job, GPUS)), disk(job, SIZES)
 
