@@ -28,7 +28,10 @@ TABLES = ("table_deactivation", "table_neuron_tuning")
 # Every job on a cluster starts Snakemake and Python anew: few of them.
 SHORT = {
     "attribution": {"shards": 1},
-    "neuron_tuning": {"cross_training": False, "rates": {"tasks": ["film_reviews"]}, "proportions": None, "budgets": None},
+    "neuron_tuning": {
+        **{"cross_training": False, "proportions": None, "budgets": None},
+        "rates": {"tasks": ["film_reviews"]},
+    },
 }
 MODEL = "results/small/models/multitask-seed1"
 ON_GPU = "neuron_tuning"  # the rule whose jobs ask for a GPU

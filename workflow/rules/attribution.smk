@@ -14,7 +14,7 @@ if CONFIG.attribution.shards == 1:
             "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
             scored="|".join(SCORED),
-        cache: True
+        cache: CACHED
         conda:
             ENVIRONMENT
         threads: CONFIG.compute.inference_threads
@@ -60,7 +60,7 @@ else:
             "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
             scored="|".join(SCORED),
-        cache: True
+        cache: CACHED
         localrule: True
         conda:
             ENVIRONMENT
@@ -82,7 +82,7 @@ if CONFIG.attribution.shards == 1:
             "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
             scored=NOT_RESAMPLED,
-        cache: True
+        cache: CACHED
         params:
             spec=lambda w: attribution_spec("scores", w.scored, resampled=False),
             files=files(),
@@ -96,7 +96,7 @@ else:
             "<results>/logs/attribution/{scored}-{task}.log",
         wildcard_constraints:
             scored=NOT_RESAMPLED,
-        cache: True
+        cache: CACHED
         localrule: True
         params:
             spec=lambda w: attribution_spec("merge", w.scored, resampled=False),
@@ -112,7 +112,7 @@ rule mean_outputs:
         means="<results>/means/{model}.parquet",
     log:
         "<results>/logs/mean_outputs/{model}.log",
-    cache: True
+    cache: CACHED
     conda:
         ENVIRONMENT
     threads: CONFIG.compute.inference_threads

@@ -87,6 +87,9 @@ MODEL = rf"base|multitask-seed\d+|single-({'|'.join(TASKS)})-seed\d+"
 # Snakemake asks anew for every reader of a file which rules make it: a third of the time that planning takes.
 OutputIndex.match_producers = cache(OutputIndex.match_producers)
 
+# Models and scores go to Snakemake's output cache where --cache asks for it; said otherwise, it would be told at every start.
+CACHED = workflow.workflow_settings.cache is not None
+
 # A line that Snakemake cannot write to its own log (a full disk) is no reason to print a traceback.
 logging.raiseExceptions = False
 

@@ -8,7 +8,7 @@ if CONFIG.model.source.pretrain is None:
             model=directory("<results>/models/base"),
         log:
             "<results>/logs/base_model.log",
-        cache: True
+        cache: CACHED
         conda:
             ENVIRONMENT
         params:

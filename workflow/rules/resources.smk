@@ -10,7 +10,7 @@ ON_HOST = ("models.import_base", "generalisation.task_vectors")  # steps that ne
 
 def planned_split(path):
     """What a split, or the text of the pre-training, should hold."""
-    if path.endswith("/pretraining.parquet"):
+    if Path(path).name == "pretraining.parquet":
         documents = CONFIG.model.source.pretrain.documents_per_task * len(TASKS)
         return Split(documents, 0, CONFIG.model.source.pretrain.architecture.max_position_embeddings // 2, True)
     task, split = ALL_TASKS[Path(path).parent.name], Path(path).stem
@@ -79,7 +79,7 @@ def write_plan():
         }
         for job, work, takes, stays in planned_jobs()
     ]
-    Path(os.environ["TASKNEURONS_PLAN"]).write_text(json.dumps({**about, "jobs": jobs}))
+    Path(PLAN).write_text(json.dumps({**about, "jobs": jobs}))
 
 
 try:
@@ -94,5 +94,6 @@ for one in CHAINED:
     one.resources.update({name: resource_of(one, name) for name in UNKNOWN} | {"nodes": 1})
     one.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(one.name, {}))
 
-if workflow.is_main_process and "TASKNEURONS_PLAN" in os.environ:
+PLAN = os.getenv("TASKNEURONS_PLAN")  # where to write the plan of a dry-run, for `make plan`
+if workflow.is_main_process and PLAN:
     atexit.register(write_plan)

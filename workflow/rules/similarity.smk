@@ -13,7 +13,7 @@ use rule multitask as single_task with:
         metrics="<results>/training/single-{task}-seed{seed}.parquet",
     log:
         "<results>/logs/single_task/{task}-seed{seed}.log",
-    cache: True
+    cache: CACHED
     params:
         spec=lambda w: spec(
             "training.single_task",

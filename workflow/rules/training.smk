@@ -10,7 +10,7 @@ if CONFIG.model.source.pretrain:
             metrics="<results>/training/base.parquet",
         log:
             "<results>/logs/base_model.log",
-        cache: True
+        cache: CACHED
         conda:
             ENVIRONMENT
         threads: CONFIG.compute.training_threads
@@ -39,7 +39,7 @@ rule multitask:
         metrics="<results>/training/multitask-seed{seed}.parquet",
     log:
         "<results>/logs/multitask-seed{seed}.log",
-    cache: True
+    cache: CACHED
     conda:
         ENVIRONMENT
     threads: CONFIG.compute.training_threads
