@@ -138,7 +138,15 @@ class Cluster:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A cluster with both nodes idle; it is gone after the block."""
+    """A cluster with both nodes idle; it is gone after the block.
+
+    Raises:
+        RuntimeError: another one has its ports, as what a killed trial left.
+    """
+    for port in PORTS:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                raise RuntimeError(f"port {port} is taken, by a cluster that is left of a killed trial? (pkill slurm)")
     with tempfile.TemporaryDirectory(prefix="slurm-") as place:
         folder = Path(place)
         for name in ("run", "state", "spool/n1", "spool/n2", "log", "bin"):
