@@ -74,18 +74,14 @@ class Trial:
         process = self.start(*options)
         ended(process, self.folder / "snakemake.log")
 
-    def training_job(self, after: int = 0) -> str:
-        """The id of the cluster's job that trains the model of this folder, once it has done some steps.
-
-        Args:
-            after: only jobs with a larger id.
-        """
+    def training_job(self) -> str:
+        """The id of the cluster's job that trains the model of this folder, once it has done some steps."""
 
         def found() -> str | None:
             listed = self.on.run("squeue", "--noheader", "--states", "R", "--format", "%i %Z").splitlines()
             ids = [line.split()[0] for line in listed if line.split()[1:] == [str(self.folder)]]
             kept = list((self.folder / "results/small/checkpoints").glob("multitask*"))
-            return next((one for one in ids if int(one) > after and kept), None)
+            return next((one for one in ids if kept), None)
 
         return wait_for(found, "a job that trains")
 

@@ -73,8 +73,7 @@ def write_plan():
     about = {"run": CONFIG.run, "model": CONFIG.model.name, "device": DEVICE.name, "gpus": GPUS if ON_GPU else 0}
     jobs = [
         {
-            **{"rule": job.rule.name, "step": job_spec(job.rule, tuple(sorted(job.wildcards_dict.items())))["step"]},
-            **{"log": str(job.log[0]), "threads": job.threads},
+            **{"rule": job.rule.name, "log": str(job.log[0]), "threads": job.threads},
             **{"work": vars(work), "needs": vars(takes), "disk": stays},
         }
         for job, work, takes, stays in planned_jobs()

@@ -1,7 +1,6 @@
 """From what a job asks of its model to memory, time and disk, by the model's sizes and a device.
 
-The shares and factors here were fitted to measured jobs of the embedded default and of SmolLM2-135M, which a test
-holds them against.
+The shares and factors here were fitted to measured jobs of SmolLM2-135M, which a test holds them against.
 """
 
 from dataclasses import dataclass

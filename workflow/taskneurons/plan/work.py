@@ -184,10 +184,6 @@ def scores(job: Job) -> Work:
     return MODEL + scoring(job.splits("data"), 10**9, job.spec["attribution"])
 
 
-def shard(job: Job) -> Work:
-    return scores(job)  # at most
-
-
 def all_outputs(job: Job) -> Work:
     return MODEL + losses(job.splits("data"), 10**9, job.spec["attribution"])
 
@@ -207,10 +203,14 @@ def deactivation(job: Job) -> Work:
 def damage(job: Job) -> Work:
     """Losses with sets off, and the scores of some of them, for at most two sets of one task."""
     data, examples, evaluation = job.splits("data"), job.spec["damage"], job.spec["evaluation"]
-    passes = {"batch_size": evaluation["batch_size"], "batch_tokens": job.spec["batch_tokens"]}
-    found = losses(data, examples["examples"], passes).times(1 + _masks_and_ablations(job))
+    found = losses(data, examples["examples"], _passes(job)).times(1 + _masks_and_ablations(job))
     scored = sum(map(len, examples.get("scored", {}).values()))
     return MODEL + found + answers(data, examples.get("scored_examples", 0), evaluation).times(scored)
+
+
+def _passes(job: Job) -> dict[str, int]:
+    """The batches of a step that takes the evaluation's examples and the attribution's tokens."""
+    return {"batch_size": job.spec["evaluation"]["batch_size"], "batch_tokens": job.spec["batch_tokens"]}
 
 
 def _masks_and_ablations(job: Job) -> int:
@@ -284,18 +284,22 @@ def overlap_ablation(job: Job) -> Work:
 def _group(job: Job, share: float) -> Work:
     """A training of a group's neurons and the measures on the tests."""
     spec, tests = job.spec, job.splits("tests")
-    passes = {"batch_size": spec["evaluation"]["batch_size"], "batch_tokens": spec["batch_tokens"]}
     trained = tuning(share, job.splits("data"), spec["training"], spec["train_examples"])
     return (
-        trained + losses(tests, spec["examples"], passes) + answers(tests, spec["scored_examples"], spec["evaluation"])
+        trained
+        + losses(tests, spec["examples"], _passes(job))
+        + answers(tests, spec["scored_examples"], spec["evaluation"])
     )
 
 
 def tested_models(job: Job) -> Work:
     spec, data = job.spec, job.splits("data")
-    passes = {"batch_size": spec["evaluation"]["batch_size"], "batch_tokens": spec["batch_tokens"]}
     some = data[: len(spec["scored"])]
-    return MODEL + losses(data, spec["examples"], passes) + answers(some, spec["scored_examples"], spec["evaluation"])
+    return (
+        MODEL
+        + losses(data, spec["examples"], _passes(job))
+        + answers(some, spec["scored_examples"], spec["evaluation"])
+    )
 
 
 def transfer(job: Job) -> Work:
@@ -316,22 +320,22 @@ def task_vectors(job: Job) -> Work:
 
 
 def learn_stage(job: Job) -> Work:
-    return MODEL + _stage(job, 0)
+    return MODEL + _stage(job)
 
 
-def _stage(job: Job, examples: int) -> Work:
+def _stage(job: Job) -> Work:
     """A method that gets the scores of neurons trains them; others may train all."""
     settings, data = job.spec["training"], job.splits("data")
     if job.spec["percent"] is not None:
-        return tuning(job.spec["percent"] / 100, data, settings, examples)
-    return training(data, settings, examples)
+        return tuning(job.spec["percent"] / 100, data, settings)
+    return training(data, settings)
 
 
 def tune_method(job: Job) -> Work:
     spec, watched = job.spec, job.splits("validation")
     tries = rates(spec["search"]) + 2
     tested = answers(watched, spec["examples"], spec["evaluation"])
-    return MODEL + (_stage(job, 0) + tested).times(tries)
+    return MODEL + (_stage(job) + tested).times(tries)
 
 
 def test_stage(job: Job) -> Work:
@@ -359,7 +363,7 @@ STEPS: dict[str, Callable[[Job], Work]] = {
     "training.multitask": multitask,
     "training.single_task": multitask,
     "attribution.scores": scores,
-    "attribution.shard": shard,
+    "attribution.shard": scores,  # at most
     "attribution.merge": without_model,
     "attribution.mean_outputs": all_outputs,
     "attribution.activations": all_outputs,
