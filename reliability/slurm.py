@@ -1,6 +1,6 @@
 """`python -m reliability.slurm`: the profile for SLURM, tried on a private cluster (`slurm_cluster.py`).
 
-A small config goes through `--profile profiles/slurm` from its data to two tables; then one training is disturbed in
+A small config goes through `--profile profiles/slurm` from its data to a table; then one training is disturbed in
 every way in which clusters disturb jobs. All have to end in the bytes of an undisturbed local run, and SLURM's own
 records have to say what ran where.
 """
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,20 +25,11 @@ from reliability.kills import merged
 from reliability.slurm_cluster import Cluster, cluster, lacking
 from reliability.small import SNAKEMAKE, bytes_of, project_copy, run, small_config, tail
 
-TABLES = ("table_deactivation", "table_neuron_tuning")
-# Every job on a cluster starts Snakemake and Python anew: few of them.
-SHORT = {
-    "attribution": {"shards": 1},
-    "neuron_tuning": {
-        **{"cross_training": False, "proportions": None, "budgets": None},
-        "rates": {"tasks": ["film_reviews"]},
-    },
-}
+TABLE = "table_deactivation"
 MODEL = "results/small/models/multitask-seed1"
-ON_GPU = "neuron_tuning"  # the rule whose jobs ask for a GPU
+ON_GPU = "deactivation"  # the rule whose jobs ask for a GPU
 # A training that lasts long enough to be disturbed, and keeps its state every second.
 LONG = {"training": {"epochs": 150}, "compute": {"checkpoint_seconds": 1}}
-LONGER = {"training": {"epochs": 600}, "compute": {"checkpoint_seconds": 1}}  # than a minute
 # The profile's waits are those of a busy site.
 QUICK = ("--slurm-init-seconds-before-status-checks", "2", "--max-status-checks-per-second", "1")
 PATIENCE = 240  # seconds for anything to happen
@@ -74,6 +66,12 @@ class Trial:
         process = self.start(*options)
         ended(process, self.folder / "snakemake.log")
 
+    def steps(self) -> list[psutil.Process]:
+        """The processes of this folder's steps."""
+        found = psutil.process_iter(["cmdline", "cwd"])
+        own = (one for one in found if one.info["cwd"] == str(self.folder))
+        return [one for one in own if any("run_step.py" in word for word in one.info["cmdline"] or [])]
+
     def training_job(self) -> str:
         """The id of the cluster's job that trains the model of this folder, once it has done some steps."""
 
@@ -86,7 +84,7 @@ class Trial:
         return wait_for(found, "a job that trains")
 
     def records(self) -> list[dict[str, str]]:
-        """The ended jobs of this folder, in SLURM's records."""
+        """The jobs of this folder, in SLURM's records."""
         return [one for one in self.on.jobs() if one["WorkDir"] == str(self.folder)]
 
 
@@ -122,29 +120,42 @@ def project(folder: Path, config: dict) -> Path:
     return folder
 
 
-def local(folder: Path, config: dict, *targets: str) -> dict[str, str]:
-    """The bytes of an undisturbed local run."""
-    project(folder, config)
-    found = run(folder, "small.json", "--", *targets)
+def changed(finished: Path, folder: Path, config: dict) -> Path:
+    """A copy of a finished project, with its results and another config."""
+    shutil.copytree(finished, folder, symlinks=True)
+    (folder / "small.json").write_text(json.dumps(config))
+    return folder
+
+
+def local(folder: Path, target: str) -> None:
+    """An undisturbed local run.
+
+    Raises:
+        RuntimeError: it fails.
+    """
+    found = run(folder, "small.json", "--", target)
     if found.returncode:
         raise RuntimeError(f"the undisturbed run failed:\n{tail(found.stderr, 30)}")
-    return bytes_of(folder)
 
 
 def requested(record: dict[str, str]) -> float:
     """The memory that a job asked for, in MB."""
-    size, unit = re.search(r"mem=([0-9.]+)([MG])", record["Tres"]).groups()  # type: ignore[union-attr]
+    size, unit = re.search(r"mem=([0-9.]+)([MG])", record["TRES"]).groups()  # type: ignore[union-attr]
     return float(size) * (1024 if unit == "G" else 1)
 
 
 def end_to_end(trial: Trial) -> str:
     """From data to tables; jobs that ask for a GPU are on the node that has one."""
-    trial.finish("--set-resources", f"{ON_GPU}:gpu=1", "--", *TABLES)
+    trial.finish("--set-resources", f"{ON_GPU}:gpu=1", "--", TABLE)
     records = trial.records()
     assert records and all(one["JobState"] == "COMPLETED" for one in records), records
-    with_gpu = [one for one in records if "gres/gpu" in one["Tres"]]
-    assert len(with_gpu) == len(small_config()["tasks"]), with_gpu
+    with_gpu = [one for one in records if "gpu" in one.get("TresPerJob", "")]
+    assert len(with_gpu) == 2, with_gpu  # one for each task
     assert {one["NodeList"] for one in with_gpu} == {"n2"}
+    log = (trial.folder / "snakemake.log").read_text()
+    started = re.findall(r"^(local)?rule \w+:\n(?:    .*\n)*?    resources: .*submitting_node=(\d)", log, re.MULTILINE)
+    # Those that stay where Snakemake runs are counted, and no others.
+    assert started and all(here == ("1" if stays else "0") for stays, here in started), started
     nodes = {one["NodeList"] for one in records}
     return f"{len(records)} jobs on {' and '.join(sorted(nodes))}, those with a GPU ({len(with_gpu)}) on n2"
 
@@ -153,20 +164,13 @@ def killed_process(trial: Trial) -> str:
     """A job's process is killed, as by a node that has no memory left: it is tried again with more."""
     process = trial.start("--", MODEL)
     trial.training_job()
-    inner = [one for one in psutil.process_iter(["cmdline", "cwd"]) if is_step(one, trial.folder)]
-    assert inner
-    for one in inner:
+    for one in trial.steps():
         one.kill()
     ended(process, trial.folder / "snakemake.log")
     first, second = sorted(trial.records(), key=lambda one: int(one["JobId"]))
     assert first["JobState"] == "FAILED" and second["JobState"] == "COMPLETED"
     assert requested(second) > 1.4 * requested(first)
     return f"tried again with {requested(second):.0f} MB after {requested(first):.0f} MB"
-
-
-def is_step(process: psutil.Process, folder: Path) -> bool:
-    """Whether a process is a step of a project folder."""
-    return process.info["cwd"] == str(folder) and any("run_step.py" in word for word in process.info["cmdline"] or [])
 
 
 def cancelled(trial: Trial) -> str:
@@ -180,10 +184,14 @@ def cancelled(trial: Trial) -> str:
 
 
 def out_of_time(trial: Trial) -> str:
-    """A job reaches its time limit, within its training."""
-    trial.finish("--set-resources", "multitask:runtime=1", "--", MODEL)
+    """A job reaches its time limit within its training, which is frozen until then."""
+    process = trial.start("--set-resources", "multitask:runtime=1", "--", MODEL)
+    trial.training_job()
+    for one in trial.steps():
+        one.suspend()
+    ended(process, trial.folder / "snakemake.log")
     states = [one["JobState"] for one in trial.records()]
-    assert states[-1] == "COMPLETED" and set(states[:-1]) == {"TIMEOUT"}, states
+    assert states == ["TIMEOUT", "COMPLETED"], states
     return went_on(trial)
 
 
@@ -228,13 +236,8 @@ def went_on(trial: Trial) -> str:
     return f"went on after {found[1]} of {found[2]} steps"
 
 
-DISTURBANCES = (
-    (killed_process, LONG),
-    (cancelled, LONG),
-    (killed_snakemake, LONG),
-    (dead_node, LONG),
-    (out_of_time, LONGER),
-)
+TOGETHER = (out_of_time, killed_process, cancelled, killed_snakemake)  # two at a time
+ALONE = (dead_node,)  # which takes others' jobs with it
 
 
 def overhead(trial: Trial, seconds: float) -> str:
@@ -250,39 +253,39 @@ def try_all(folder: Path) -> list[tuple[str, str]]:
     Raises:
         AssertionError: SLURM's records are not as they have to be, or bytes differ from those of a local run.
     """
-    said = []
-    config = merged(small_config(), SHORT)
-    plain = local(folder / "local", config, *TABLES)
+    config = small_config()
+    del config["tasks"]["dish_reviews"]  # every job on a cluster starts Snakemake and Python anew: few of them
+    plain = project(folder / "local", config)
+    local(plain, TABLE)
+    long = changed(plain, folder / "long", merged(config, LONG))
+    local(long, MODEL)
     with cluster() as on:
         whole = Trial(project(folder / "whole", config), on)
         start = time.monotonic()
-        said.append(("end to end", end_to_end(whole)))
+        said = [("end to end", end_to_end(whole))]
         said.append(("overhead", overhead(whole, time.monotonic() - start)))
-        same(bytes_of(whole.folder), plain, "end to end")
-        references: dict[str, dict[str, str]] = {}
-        for disturb, change in DISTURBANCES:
-            changed = merged(config, change)
-            known = json.dumps(change)
-            if known not in references:
-                references[known] = local(folder / f"local-{len(references)}", changed, MODEL)
-            trial = Trial(folder / disturb.__name__, on)
-            shutil.copytree(whole.folder, trial.folder, symlinks=True)
-            (trial.folder / "small.json").write_text(json.dumps(changed))
-            said.append((disturb.__name__.replace("_", " "), disturb(trial)))
-            print(": ".join(said[-1]), flush=True)
-            found = {name: value for name, value in bytes_of(trial.folder).items() if name in references[known]}
-            same(found, references[known], disturb.__name__)
-    return said
+        same(whole.folder, plain)
+
+        def disturbed(disturb: Callable[[Trial], str]) -> tuple[str, str]:
+            trial = Trial(changed(plain, folder / disturb.__name__, merged(config, LONG)), on)
+            came = disturb(trial)
+            same(trial.folder, long)
+            return disturb.__name__.replace("_", " "), came
+
+        with ThreadPoolExecutor(2) as pool:
+            said += pool.map(disturbed, TOGETHER)
+        return said + [disturbed(one) for one in ALONE]
 
 
-def same(found: dict[str, str], expected: dict[str, str], what: str) -> None:
-    """The same files with the same bytes.
+def same(folder: Path, expected: Path) -> None:
+    """The same files with the same bytes in two projects.
 
     Raises:
         AssertionError: they differ.
     """
-    differing = {name for name in {*found, *expected} if found.get(name) != expected.get(name)}
-    assert not differing, f"{what}: {sorted(differing)[:5]} differ from a local run's"
+    found, wanted = bytes_of(folder), bytes_of(expected)
+    differing = {name for name in {*found, *wanted} if found.get(name) != wanted.get(name)}
+    assert not differing, f"{folder.name}: {sorted(differing)[:5]} differ from a local run's"
 
 
 def main() -> None:

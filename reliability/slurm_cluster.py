@@ -5,14 +5,18 @@ a job asks for is counted, not enforced.
 """
 
 import os
+import re
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 PACKAGES = ("slurm-wlm", "munge")
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
@@ -40,8 +44,6 @@ TaskPlugin=task/none
 MpiDefault=none
 SwitchType=switch/none
 JobAcctGatherType=jobacct_gather/none
-JobCompType=jobcomp/filetxt
-JobCompLoc={folder}/log/jobs.txt
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
@@ -52,7 +54,7 @@ ReturnToService=2
 SlurmctldTimeout=30
 SlurmdTimeout=20
 KillWait=5
-MinJobAge=600
+MinJobAge=3600
 AccountingStorageType=accounting_storage/none
 SlurmdParameters=config_overrides
 GresTypes=gpu
@@ -108,12 +110,13 @@ class Cluster:
 
     def kill_node(self, name: str) -> None:
         """The node dies with the jobs on it."""
-        pid = int((self.folder / "run" / f"slurmd-{name}.pid").read_text())
-        steps = self.run("squeue", "--noheader", "--nodelist", name, "--format", "%i").split()
-        os.kill(pid, 9)
-        for step in steps:
-            subprocess.run(["pkill", "-9", "-f", rf"slurmstepd: \[{step}\."], check=False)
-            subprocess.run(["pkill", "-9", "-f", f"job0*{step}/slurm_script"], check=False)
+        jobs = self.run("squeue", "--noheader", "--nodelist", name, "--format", "%i").split()
+        of_jobs = re.compile(rf"slurmstepd: \[({'|'.join(jobs)})\.|job0*({'|'.join(jobs)})/slurm_script")
+        found = [one for one in psutil.process_iter(["cmdline"]) if of_jobs.search(" ".join(one.info["cmdline"] or []))]
+        os.kill(int((self.folder / "run" / f"slurmd-{name}.pid").read_text()), signal.SIGKILL)
+        for process in [child for one in found for child in one.children(recursive=True)] + found:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def wait_for(self, states: dict[str, str], seconds: float = 60) -> None:
         """Until the nodes have these states.
@@ -130,9 +133,8 @@ class Cluster:
         raise TimeoutError(f"the nodes are {found}, not {states}")
 
     def jobs(self) -> list[dict[str, str]]:
-        """SLURM's own records of all jobs that have ended: JobId, JobState, NodeList, …"""
-        file = self.folder / "log" / "jobs.txt"
-        lines = file.read_text().splitlines() if file.exists() else []
+        """SLURM's own records of all jobs: JobId, JobState, NodeList, TRES, TresPerJob, WorkDir, …"""
+        lines = self.run("scontrol", "show", "job", "--oneliner").splitlines()
         return [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
 
 

@@ -280,3 +280,4 @@ def test_jobs_say_what_they_take(tmp_path):
         if rule != "all":
             assert {"runtime", "gpu"} <= {one.split("=")[0] for one in resources.split(", ")}, (rule, resources)
             assert re.search(r"\bmem(_mb|_mib)?=", resources), (rule, resources)
+            assert ("local_gpu=1" in resources) == (" gpu=0" not in resources), (rule, resources)

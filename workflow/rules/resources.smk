@@ -1,5 +1,6 @@
-# What every job takes (workflow/taskneurons/plan/), as Snakemake's resources: mem_mb, runtime (minutes), disk_mb and gpu.
-# Nothing here knows of a cluster: a profile's executor reads them, and a local run counts its GPUs by them.
+# What every job takes (workflow/taskneurons/plan/), as Snakemake's resources: mem_mb, runtime (minutes), disk_mb and gpu,
+# which a cluster's executor reads; and what is scarce where Snakemake runs: `local_gpu`, of a run without a cluster, and
+# `submitting_node`, of the jobs that stay there in a run with one. profiles/default says how much there is of both.
 
 ON_GPU = CONFIG.compute.device.startswith(("cuda", "spread")) or (CONFIG.compute.device == "auto" and has_gpu())
 GPUS = CONFIG.compute.gpus if CONFIG.compute.device == "spread" else 1
@@ -54,6 +55,21 @@ def resource_of(rule, name):
     return of_job
 
 
+def scarce_here(rule):
+    """The resources by which profiles/default limits what runs at once on this machine."""
+
+    def local_gpu(wildcards):
+        if not workflow.local_exec:
+            return 0
+        found = planned(rule, tuple(sorted(wildcards.items())))
+        return int(ON_GPU if found is None else found[1].device > 0)
+
+    def submitting_node(wildcards):
+        return int(not workflow.local_exec and workflow.is_local(rule))
+
+    return {"local_gpu": local_gpu, "submitting_node": submitting_node}
+
+
 def planned_jobs():
     """All jobs that would run, with what `planned` says of them; none for a model whose sizes nobody knows yet."""
     jobs = [job for job in workflow.dag.jobs if workflow.dag.needrun(job) and job.rule in CHAINED]
@@ -90,7 +106,7 @@ except UserError as problem:
 UNKNOWN = {"mem_mb": 8000, "runtime": 240, "disk_mb": 1000, "gpu": GPUS if ON_GPU else 0}
 
 for one in CHAINED:
-    one.resources.update({name: resource_of(one, name) for name in UNKNOWN} | {"nodes": 1})
+    one.resources.update({name: resource_of(one, name) for name in UNKNOWN} | scarce_here(one) | {"nodes": 1})
     one.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(one.name, {}))
 
 PLAN = os.getenv("TASKNEURONS_PLAN")  # where to write the plan of a dry-run, for `make plan`
