@@ -17,7 +17,7 @@ from taskneurons.models.loaded import LoadedModel, load_model, save_model, weigh
 from taskneurons.neurons.blocks import widths
 from taskneurons.neurons.mask_file import write_mask
 from taskneurons.neurons.neuron_set import random_set
-from taskneurons.tuning import evaluate, tune
+from taskneurons.tuning import evaluate, tune, watched
 from taskneurons.tuning.delta import Delta, read_delta, trained_delta, with_delta, write_delta
 from taskneurons.tuning.trained_neurons import trained_neurons
 
@@ -42,10 +42,10 @@ def test_on_and_off_and_merged(family, tmp_path):
     delta = read_delta(tmp_path / "one.safetensors")
     before = copy.deepcopy(base.model.state_dict())
     with with_delta(base, delta) as tuned:
-        assert weights_hash(base.model) == delta.result == tuned.identity
+        assert weights_hash(base.model) == weights_hash(other.model) and delta.result == tuned.identity
         logits = base.model(input_ids=IDS).logits
         assert torch.equal(logits, other.model(input_ids=IDS).logits)
-        save_model(tmp_path / "merged", tuned.model, tuned.tokenizer, {"state": "tuned"})
+        save_model(tmp_path / "merged", tuned.model, tuned.tokenizer, {"identity": tuned.identity})
     assert all(torch.equal(base.model.state_dict()[name], tensor) for name, tensor in before.items())
     merged = load_model(tmp_path / "merged", DeviceSettings(device="cpu", dtype="float32"))
     assert torch.equal(merged.model(input_ids=IDS).logits, logits)
@@ -54,25 +54,37 @@ def test_on_and_off_and_merged(family, tmp_path):
 
 def test_a_delta_keeps_its_values_when_the_training_goes_on():
     loaded = loaded_of("llama")
+    before = weights_hash(loaded.model)
     with trained_neurons(loaded.model, random_set(7, widths(loaded.model), 0)) as trained:
         delta = trained_delta(loaded, trained, {"set": "some"})
         for part in trained.parameters():
             part.data += 1
         trained.write_back()
     with with_delta(loaded_of("llama"), delta) as same:
-        assert weights_hash(same.model) == delta.result != weights_hash(loaded.model)
+        assert weights_hash(same.model) == before != weights_hash(loaded.model)
+
+
+def test_a_result_is_known_without_reading_the_model(monkeypatch):
+    """It is told by the base, the values and their places."""
+    models = [loaded_of("llama") for _ in range(4)]
+    models[2] = replace(models[2], provenance={**models[2].provenance, "identity": "of another model"})
+    monkeypatch.setattr(torch.nn.Module, "state_dict", None)  # all weights of a large model are too many to hash
+    one, same, elsewhere, other = (changed(model, seed) for model, seed in zip(models, (1, 1, 1, 2), strict=True))
+    assert one.result == same.result
+    assert len({one.result, elsewhere.result, other.result, one.base}) == 4
 
 
 def test_deltas_stack_in_the_order_of_their_training():
     base, other = loaded_of("llama"), loaded_of("llama")
     first = changed(other, 1)
+    after_first = weights_hash(other.model)
     second = changed(replace(other, provenance={"identity": first.result}), 2)
     before = weights_hash(base.model)
     with with_delta(base, first) as one:
         with with_delta(one, second) as two:
-            assert weights_hash(base.model) == weights_hash(other.model) == two.identity
-            assert two.parent == first.result
-        assert weights_hash(base.model) == first.result
+            assert weights_hash(base.model) == weights_hash(other.model)
+            assert (two.identity, two.parent) == (second.result, first.result)
+        assert weights_hash(base.model) == after_first
     assert weights_hash(base.model) == before
     with pytest.raises(UserError, match=r"trained from model .*, but this model is"), with_delta(base, second):
         pass
@@ -161,9 +173,14 @@ def tune_all(folder, masks, names, **changes):
     return deltas
 
 
-def test_from_masks_to_deltas_to_predictions(base, tmp_path):
+def test_from_masks_to_deltas_to_predictions(base, tmp_path, monkeypatch):
     """The two steps: deltas reach the state that their training had, and the base model stays what it was."""
     before = weights_hash(base.model)
+    trained_to = []  # the weights at the end of each training
+    made = watched.trained_delta
+    monkeypatch.setattr(
+        watched, "trained_delta", lambda *given: trained_to.append(weights_hash(given[0].model)) or made(*given)
+    )
     deltas = dict(zip(NAMES, tune_all(tmp_path, masks_of(base, tmp_path), NAMES), strict=True))
     assert weights_hash(base.model) == before
     found = {name: read_delta(path) for name, path in deltas.items()}
@@ -171,9 +188,12 @@ def test_from_masks_to_deltas_to_predictions(base, tmp_path):
         delta = next(one for one in found.values() if one.provenance["set_kind"] == kind)
         assert delta.neurons == random_set(number, widths(base.model), len(name)) and delta.base == before
         assert (delta.provenance["set"], delta.provenance["task"]) == (name, "one")
+    reached = set()
     for delta in found.values():
         with with_delta(base, delta):
-            assert weights_hash(base.model) == delta.result != before
+            reached.add(weights_hash(base.model))
+    assert reached == set(trained_to) and before not in reached
+    assert len(reached) == len({delta.result for delta in found.values()})
     said = {name: (one.provenance["rate"], one.provenance["learning_rate"]) for name, one in found.items()}
     assert said["own10-tuned"] == ("tuned", 1e-2) and said["random10-draw0-tuned"] == ("tuned", 1e-3)
     assert said["crossed-two10-tuned"] == ("tuned", 1e-2)  # the rate of `own`

@@ -132,7 +132,8 @@ def save_model(
     """Write a model artifact, atomically.
 
     Args:
-        provenance: says what made it. It joins `identity.json`, with the hashes of all other files.
+        provenance: says what made it. It joins `identity.json`, with the hashes of all other files. The identity is
+            the weights' hash, unless it is given, as that of a model with a delta.
     """
     with replacing(path) as partial:
         model.save_pretrained(partial, safe_serialization=True)

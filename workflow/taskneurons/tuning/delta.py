@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from taskneurons.core.errors import UserError
-from taskneurons.models.loaded import LoadedModel, weights_hash
-from taskneurons.models.tensors_file import read_tensors, write_tensors
+from taskneurons.models.loaded import LoadedModel
+from taskneurons.models.tensors_file import read_tensors, tensors_hash, write_tensors
 from taskneurons.neurons.neuron_set import NeuronSet
 from taskneurons.tuning.trained_neurons import TrainedNeurons, entries_put_back, slices_of
 
@@ -32,7 +32,7 @@ class Delta:
         values: the parameter's name in the model → (n, …), a neuron's entries in each row, as `Slice.read` gives them.
         neurons: which neurons they belong to.
         base: the identity of the model that they were trained from.
-        result: the identity of the model with them.
+        result: the identity of the model with them: a hash of `base`, the values and where they belong.
         weights: the dtype in which that model's weights were held, which decides what they are.
         provenance: what made them.
     """
@@ -52,8 +52,14 @@ def trained_delta(base: LoadedModel, trained: TrainedNeurons, provenance: dict[s
         provenance: what made it, as JSON can hold it.
     """
     values = {name: value.to("cpu", copy=True) for name, value in trained.values().items()}
-    identities = base.identity, weights_hash(base.model)
-    return Delta(values, trained.neurons, *identities, str(base.compute.weights), provenance)
+    # Not the hash of all weights: of a model of 7 billion parameters each delta would read 28 GB for it.
+    result = tensors_hash({**values, NEURONS: positions(trained.neurons)}, base.identity)
+    return Delta(values, trained.neurons, base.identity, result, str(base.compute.weights), provenance)
+
+
+def positions(neurons: NeuronSet) -> torch.Tensor:
+    """Where the neurons stand among all neurons of the model; shape (n,), ascending."""
+    return torch.from_numpy(np.flatnonzero(neurons.selected))
 
 
 def write_delta(path: str | Path, delta: Delta) -> None:
@@ -65,8 +71,7 @@ def write_delta(path: str | Path, delta: Delta) -> None:
         "weights": delta.weights,
         "widths": list(delta.neurons.widths),
     }
-    positions = torch.from_numpy(np.flatnonzero(delta.neurons.selected))
-    write_tensors(path, {**delta.values, NEURONS: positions}, KIND, provenance)
+    write_tensors(path, {**delta.values, NEURONS: positions(delta.neurons)}, KIND, provenance)
 
 
 def read_delta(path: str | Path) -> Delta:
@@ -84,7 +89,7 @@ def with_delta(loaded: LoadedModel, delta: Delta) -> Iterator[LoadedModel]:
     """Run the block with a delta's values in the model; they are taken off after it, and the very bits are back.
 
     The block gets the model under its new identity: nested blocks stack deltas, and `save_model` within the block
-    saves the merged model.
+    saves the merged model (with that identity, if its provenance says so).
 
     Raises:
         UserError: the delta was trained from another model, or with weights in another dtype.
