@@ -1,6 +1,7 @@
 """A preset replaces the embedded default: nothing of it is left in the DAG."""
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -10,16 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-import forked_snakemake
 from conftest import ROOT, SHARED
 from reliability.model_folders import model_folder
-from reliability.small import project_copy
+from reliability.small import SNAKEMAKE, jobs_in, project_copy
 from taskneurons.checks.config import checked_config
 from taskneurons.config.settings import Task
 from taskneurons.data.templates import template_fields
+from taskneurons.plan.show import table
 
 ALONE = {**os.environ, "TASKNEURONS_WARM": "off"}  # dry-runs start no job
-FORKS = forked_snakemake.pool(1)
 
 LARGE, SMALL = ["llama-2-7b", "bloom-7b1"], ["qwen3-0.6b", "pythia-160m"]
 # The paper's orders of continual learning, by its names of the tasks.
@@ -92,17 +92,44 @@ def test_no_embedded_task_is_in_a_presets_dag(preset, tmp_path):
         assert f"data/{task}/train.parquet" in output
 
 
-@pytest.mark.parametrize("preset", [*LARGE, *SMALL])
-def test_a_presets_jobs_are_fewer_than_a_thousand(preset, tmp_path):
-    project_copy(tmp_path)
-    options = ["--dry-run", "--cores", "1", "--configfile", f"workflow/presets/{preset}.yaml"]
-    status, output = FORKS.submit(forked_snakemake.snakemake, tmp_path, *options).result()
-    assert status == 0, output
+@pytest.fixture(scope="module", params=[*LARGE, *SMALL])
+def planned(request, tmp_path_factory):
+    """A preset's name, what a dry-run of it prints, and the plan that it writes."""
+    folder = project_copy(tmp_path_factory.mktemp(request.param))
+    options = ["--dry-run", "--printshellcmds", "--cores", "1"]
+    command = [SNAKEMAKE, *options, "--configfile", f"workflow/presets/{request.param}.yaml"]
+    found = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env={**ALONE, "TASKNEURONS_PLAN": "plan.json"}
+    )
+    assert found.returncode == 0, found.stderr
+    return request.param, found.stdout, json.loads((folder / "plan.json").read_text())
+
+
+def test_a_presets_jobs_are_fewer_than_a_thousand(planned):
+    preset, output, _ = planned
     stats = output[output.rindex("Job stats:") :]
     jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
     assert 300 < jobs["total"] < 1000
     assert {"multitask", "proportion_sweep", "learn_stage", "table_continual_learning"} <= set(jobs)
     assert ("overlap_ablation" in jobs) == (preset in LARGE)
+
+
+def test_a_preset_states_what_it_takes(planned):
+    preset, _, plan = planned
+    found = table(plan)
+    hours, disk = found["GPU hours"].sum(), found["disk GiB"].sum()
+    stated = f"# make plan: {len(plan['jobs'])} jobs, {hours:.1f} GPU hours, {disk:.0f} GiB of disk.\n"
+    assert stated in (ROOT / f"workflow/presets/{preset}.yaml").read_text()
+
+
+def test_what_trains_a_whole_model_has_the_weights_for_it(planned):
+    """Frozen weights are bfloat16 there; an update of all parameters would be lost in them."""
+    weights = {}
+    for spec, _ in jobs_in(planned[1]):
+        if spec["step"] in ("continual.learn_stage", "continual.tune_method", "continual.test_stage"):
+            weights.setdefault(spec["method"], set()).add(spec["compute"]["weights"])
+    assert weights["seqft"] == weights["per-task-ft"] == weights["joint"] == {"float32"}
+    assert weights["ncft"] == weights["o-lora"] == {"compute"}
 
 
 @pytest.mark.parametrize("preset", [*LARGE, *SMALL])

@@ -49,3 +49,9 @@ def test_no_path_of_one_machine_is_tracked():
         path = ROOT / name
         if path.suffix in (".py", ".smk", ".yaml", ".md", ".json", ".toml", ".csv", ".txt") and path.exists():
             assert not pattern.search(path.read_text()), name
+
+
+def test_no_tensor_becomes_float64_on_its_device():
+    """Some have none (MPS): values go to the host first."""
+    for path in (ROOT / "workflow" / "taskneurons").rglob("*.py"):
+        assert not re.search(r"double\(\)\.cpu\(\)|float64\)\.cpu\(\)", path.read_text()), path

@@ -154,13 +154,16 @@ def part(section, kind):
     return kind(**{key: getattr(section, key) for key in kind.model_fields})
 
 
-def compute(kind):
-    """The compute settings of a step; kind is "training", "tuning" or "inference". Threads never come from --cores."""
+def compute(kind, whole=False):
+    """The compute settings of a step; kind is "training", "tuning" or "inference". Threads never come from --cores.
+
+    A training of the whole model has the weights for it, whatever its kind: by `whole`, those of a tuning too.
+    """
     settings = CONFIG.compute
     return types.DeviceSettings(
         device=settings.device,
         dtype=settings.dtype,
-        weights=settings.trained_weights if kind == "training" else settings.frozen_weights,
+        weights=settings.trained_weights if whole or kind == "training" else settings.frozen_weights,
         threads=getattr(settings, f"{kind}_threads"),
     )
 

@@ -78,7 +78,7 @@ def stage_spec(step, method, tasks, seed, **settings):
         percent=CONTINUAL.k if chooses else None,
         scope=CONFIG.selection.scope if chooses else None,
         seed=seed,
-        compute=compute("tuning"),
+        compute=compute("tuning", whole=METHOD[method]["TRAINS"] == "all parameters"),
         **settings,
     )
 

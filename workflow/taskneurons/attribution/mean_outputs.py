@@ -53,8 +53,8 @@ def sums_of_outputs(loaded: LoadedModel, batch: Batch) -> torch.Tensor:
         wide = site.by_sample(at_least_float32(omega), samples, tokens)
         routed = torch.ones_like(omega[..., :1], dtype=wide.dtype)
         mask = counted.to(wide.device) * site.by_sample(routed, samples, tokens)
-        found[site.block][:, 0] = (wide * mask).sum(dim=1).double().cpu()
-        found[site.block][:, 1] = mask.sum(dim=1).double().cpu()
+        found[site.block][:, 0] = (wide * mask).sum(dim=1).cpu().double()
+        found[site.block][:, 1] = mask.sum(dim=1).cpu().double()
         return omega
 
     with visiting_outputs(loaded.model, take), loaded.compute.autocast():

@@ -4,6 +4,7 @@ Its constants are literals, which rules read without importing it (`core/named.p
 - NAME: as the tables show it.
 - LEARNS: "in sequence", each stage from where the one before it ended; "alone", each task from the base model, so that
   a task's stage serves all sequences; or "jointly", all tasks of a sequence together, at the last stage alone.
+- TRAINS: "all parameters", "neurons" or "adapters" (prefixes too): by it a stage's memory, time and disk are planned.
 - NEEDS: what it needs besides the train examples of a stage's task and what the stage before kept: "scores" (of the
   base model, of all tasks so far), "percent" (how many neurons a task trains), "earlier examples" (train examples of
   the tasks before), "all stages" (what all stages before kept).

@@ -57,7 +57,7 @@ def loss_changes(
             batch = collate([pair] * (1 + len(rows)), loaded.compute.device)
             off = [None, *(neurons[row] for row in rows)]
             with loaded.compute.autocast(), deactivated_by_row(loaded.model, off, means):
-                losses = sample_losses(loaded.model, batch, settings.loss).double().cpu()
+                losses = sample_losses(loaded.model, batch, settings.loss).cpu().double()
             return losses[1:] - losses[0]
 
         length = len(pair[0]) + len(pair[1])

@@ -22,7 +22,7 @@ def target_losses(loaded: LoadedModel, pairs: list[Pair], passes: Passes, task: 
 
     def losses(batch: Batch) -> torch.Tensor:
         with loaded.compute.autocast():
-            return sample_losses(loaded.model, batch).double().cpu()
+            return sample_losses(loaded.model, batch).cpu().double()
 
     found = [0.0] * len(pairs)
     for rows, values in batch_results(loaded, pairs, passes, losses, None):

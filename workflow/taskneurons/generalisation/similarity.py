@@ -95,7 +95,7 @@ def random_pairs(width: int, sizes: tuple[int, int], draws: int, rng: np.random.
 def products_of_means(vectors: torch.Tensor, pair: Pair) -> np.ndarray:
     """(3, pairs): the products a·b, a·a and b·b of the mean vectors of every pair of sets; NaN of empty sets."""
     a, b = (
-        (torch.from_numpy(flags).to(vectors) @ vectors).double().cpu().numpy() / _sizes(flags)[:, None]
+        (torch.from_numpy(flags).to(vectors) @ vectors).cpu().double().numpy() / _sizes(flags)[:, None]
         for flags in pair
     )
     return np.stack([(a * b).sum(axis=1), (a * a).sum(axis=1), (b * b).sum(axis=1)])
@@ -128,7 +128,7 @@ class Layer:
 
     def __init__(self, matrices_of_layer: list[Matrix]) -> None:
         self.vectors = neuron_vectors(matrices_of_layer)
-        self.squares = {name: (one.double() ** 2).sum(dim=1).cpu().numpy() for name, one in self.vectors.items()}
+        self.squares = {name: (one.cpu().double() ** 2).sum(dim=1).numpy() for name, one in self.vectors.items()}
 
     def similarities(
         self, one: np.ndarray, other: np.ndarray, draws: int, rng: np.random.Generator

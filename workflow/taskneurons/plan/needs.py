@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from taskneurons.plan.devices import Device
 from taskneurons.plan.geometry import Geometry
-from taskneurons.plan.work import Job, Work
+from taskneurons.plan.work import Job, Work, kept_share
 
 MIB = 2**20
 
@@ -130,6 +130,7 @@ def _seconds(work: Work, model: Geometry, on: Device, threads: int, weights: int
 def disk(job: Job, model: Geometry) -> int:
     """The bytes of a job's outputs, by their keywords; tables of results are small."""
     neurons = model.layers * model.neurons
+    share = kept_share(job) if "state" in job.outputs else 0
     sizes = {
         "model": 4 * model.parameters,
         "deltas": 0.1 * 4 * model.ffn_parameters,
@@ -137,6 +138,6 @@ def disk(job: Job, model: Geometry) -> int:
         "scores": 8 * neurons,
         "means": 8 * neurons,
         "masks": neurons,
-        "state": 4 * model.ffn_parameters * (job.spec.get("percent") or 100) / 100,
+        "state": 4 * (model.parameters if share is None else share * model.ffn_parameters),
     }
     return int(sum(sizes.get(keyword, 0) * len(paths) for keyword, paths in job.outputs.items()))

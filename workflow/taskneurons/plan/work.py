@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from taskneurons.core.named import constants
+
 
 @dataclass(frozen=True)
 class Split:
@@ -79,6 +81,7 @@ class Work:
 TOKENS = ("forward", "scored", "tuned", "trained", "generated")  # what adds up; of the rest the most counts
 NOTHING = Work(loads=0)
 LABEL_TOKENS = 3  # of a label word
+ADAPTERS = 0.01  # as much as a LoRA of fixed size or a prefix, at most, of what neurons own
 
 
 @dataclass(frozen=True)
@@ -324,11 +327,16 @@ def learn_stage(job: Job) -> Work:
 
 
 def _stage(job: Job) -> Work:
-    """A method that gets the scores of neurons trains them; others may train all."""
-    settings, data = job.spec["training"], job.splits("data")
-    if job.spec["percent"] is not None:
-        return tuning(job.spec["percent"] / 100, data, settings)
-    return training(data, settings)
+    settings, data, share = job.spec["training"], job.splits("data"), kept_share(job)
+    return training(data, settings) if share is None else tuning(share, data, settings)
+
+
+def kept_share(job: Job) -> float | None:
+    """What a stage trains and keeps: of the neurons' parameters so large a share, or all the model's parameters."""
+    trains = constants("continual.methods", job.spec["method"])["TRAINS"]
+    if trains == "all parameters":
+        return None
+    return ADAPTERS if job.spec["percent"] is None else job.spec["percent"] / 100
 
 
 def tune_method(job: Job) -> Work:

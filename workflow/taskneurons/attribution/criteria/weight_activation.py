@@ -21,5 +21,5 @@ def values(loaded: LoadedModel, pairs: list[Pair], settings: CriterionSettings) 
         return reduce_activations(loaded, batch, torch.square)
 
     squares = mean_over_samples(loaded, pairs, settings, measure, "weight x activation")
-    columns = [weight.detach().abs().sum(dim=0, dtype=torch.float64).cpu() for weight in reader_columns(loaded.model)]
+    columns = [weight.detach().cpu().abs().sum(dim=0, dtype=torch.float64) for weight in reader_columns(loaded.model)]
     return torch.cat(columns).numpy() * np.sqrt(squares)

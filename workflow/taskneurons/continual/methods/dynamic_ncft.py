@@ -13,6 +13,7 @@ from taskneurons.continual.neuron_stages import own_neurons
 
 NAME = "Dynamic NCFT"
 LEARNS = "alone"
+TRAINS = "neurons"
 NEEDS = ("scores",)
 NEEDS_TASK_ID = False
 KNOB = {"name": "temperature", "grid": [1.0, 10.0, 100.0]}

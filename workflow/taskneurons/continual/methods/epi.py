@@ -18,6 +18,7 @@ from taskneurons.neurons.blocks import frozen
 
 NAME = "EPI"
 LEARNS = "alone"
+TRAINS = "adapters"
 NEEDS = ()
 NEEDS_TASK_ID = False
 KNOB = None

@@ -22,6 +22,7 @@ from taskneurons.training.loop import WholeModel
 
 NAME = "EWC"
 LEARNS = "in sequence"
+TRAINS = "all parameters"
 NEEDS = ()
 NEEDS_TASK_ID = False
 KNOB = {"name": "penalty", "grid": [1e5, 1e3, 1e7]}

@@ -6,6 +6,7 @@ from taskneurons.training.loop import WholeModel
 
 NAME = "Joint"
 LEARNS = "jointly"
+TRAINS = "all parameters"
 NEEDS = ("earlier examples",)
 NEEDS_TASK_ID = False
 KNOB = None

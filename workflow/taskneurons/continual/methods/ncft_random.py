@@ -5,6 +5,7 @@ from taskneurons.continual.neuron_stages import learn_neurons, neurons_put, rand
 
 NAME = "NCFT-random"
 LEARNS = "in sequence"
+TRAINS = "neurons"
 NEEDS = ("scores", "all stages")
 NEEDS_TASK_ID = False
 KNOB = None

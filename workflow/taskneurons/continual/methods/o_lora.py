@@ -26,6 +26,7 @@ from taskneurons.models.tensors_file import Tensors
 
 NAME = "O-LoRA"
 LEARNS = "in sequence"
+TRAINS = "adapters"
 NEEDS = ("all stages",)
 NEEDS_TASK_ID = False
 KNOB = {"name": "orthogonality", "grid": [0.5, 0.0, 5.0]}

@@ -28,6 +28,7 @@ from taskneurons.training.loop import Trained
 
 NAME = "OSF"
 LEARNS = "in sequence"
+TRAINS = "all parameters"
 NEEDS = ()
 NEEDS_TASK_ID = False
 KNOB = None

@@ -9,6 +9,7 @@ from taskneurons.training.loop import WholeModel
 
 NAME = "Per-Task FT"
 LEARNS = "alone"
+TRAINS = "all parameters"
 NEEDS = ()
 NEEDS_TASK_ID = True
 KNOB = None

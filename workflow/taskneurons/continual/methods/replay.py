@@ -18,6 +18,7 @@ from taskneurons.training.loop import WholeModel
 
 NAME = "Replay"
 LEARNS = "in sequence"
+TRAINS = "all parameters"
 NEEDS = ("earlier examples",)
 NEEDS_TASK_ID = False
 KNOB = {"name": "kept_examples", "grid": [16, 4, 64]}

@@ -25,6 +25,7 @@ from taskneurons.neurons.neuron_set import top_share
 
 NAME = "Routed LoRA"
 LEARNS = "alone"
+TRAINS = "adapters"
 NEEDS = ("percent",)
 NEEDS_TASK_ID = False
 KNOB = None

@@ -10,6 +10,7 @@ from taskneurons.continual.neuron_stages import random_neurons
 
 NAME = "Routed random"
 LEARNS = "alone"
+TRAINS = "neurons"
 NEEDS = ("scores",)
 NEEDS_TASK_ID = False
 KNOB = {"name": "temperature", "grid": [1.0, 10.0, 100.0]}

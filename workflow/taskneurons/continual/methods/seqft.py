@@ -6,6 +6,7 @@ from taskneurons.training.loop import WholeModel
 
 NAME = "SeqFT"
 LEARNS = "in sequence"
+TRAINS = "all parameters"
 NEEDS = ()
 NEEDS_TASK_ID = False
 KNOB = None

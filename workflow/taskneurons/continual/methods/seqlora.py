@@ -5,6 +5,7 @@ from taskneurons.continual.method import Answering, Learnt, Stage, State, everyt
 
 NAME = "SeqLoRA"
 LEARNS = "in sequence"
+TRAINS = "adapters"
 NEEDS = ()
 NEEDS_TASK_ID = False
 KNOB = None

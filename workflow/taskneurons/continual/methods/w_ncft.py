@@ -24,6 +24,7 @@ from taskneurons.neurons.neuron_set import NeuronSet
 
 NAME = "W-NCFT"
 LEARNS = "in sequence"
+TRAINS = "neurons"
 NEEDS = ("scores", "all stages")
 NEEDS_TASK_ID = True
 KNOB = None

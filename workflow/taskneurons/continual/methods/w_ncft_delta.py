@@ -10,6 +10,7 @@ from taskneurons.continual.neuron_stages import differences, differences_added, 
 
 NAME = "W-NCFT-delta"
 LEARNS = "in sequence"
+TRAINS = "neurons"
 NEEDS = ("scores", "all stages")
 NEEDS_TASK_ID = True
 KNOB = {"name": "temperature", "grid": [0.05, 0.01, 1.0]}
