@@ -2,6 +2,7 @@
 
 import json
 import stat
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,6 +34,17 @@ def test_saved_and_loaded(family, tmp_path):
     assert torch.equal(loaded.model(input_ids=ids).logits, model(input_ids=ids).logits)
     assert all(file.stat().st_mode & stat.S_IROTH for file in (tmp_path / "m").iterdir())
     assert [file.suffix for file in (tmp_path / "m").iterdir() if file.suffix in (".bin", ".pt", ".pkl")] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+def test_weights_are_mapped_not_copied(tmp_path):
+    """So that jobs beside each other share them, and loading takes no second copy of a large model."""
+    save_model(tmp_path / "m", tiny_model("llama"), build_tokenizer(TEXTS, 300), {"state": "base"})
+    model = load_model(tmp_path / "m", SETTINGS).model
+    lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    spans = [[int(end, 16) for end in line[0].split("-")] for line in lines if line[-1].startswith(str(tmp_path / "m"))]
+    places = [one.data_ptr() for one in model.parameters()]
+    assert all(any(start <= place < end for start, end in spans) for place in places)
 
 
 def test_the_identity_sees_every_weight(tmp_path):

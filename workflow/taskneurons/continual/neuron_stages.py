@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from taskneurons.continual.method import Learnt, Stage, n_parameters
+from taskneurons.continual.method import Answering, Learnt, Stage, State, everything, n_parameters
 from taskneurons.models.tensors_file import Tensors
 from taskneurons.neurons.blocks import widths
 from taskneurons.neurons.neuron_set import NeuronSet, random_in_layers, top_share, union_of
@@ -50,6 +50,12 @@ def put_neurons(model: PreTrainedModel, kept: Tensors) -> None:
     """Write the values that a stage kept into the model."""
     for one in entries_of(model, neurons_of(model, kept)):
         one.write(kept[f"{VALUES}{one.name}"])
+
+
+def answering_last(state: State, prompts: list[list[int]]) -> Answering:
+    """The model of the last stage answers all prompts."""
+    with neurons_put(state.base.model, state.kept):
+        yield everything(prompts)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ ONE_THREAD = {
 
 PRELOADED = (
     *("datasets", "jinja2", "matplotlib.pyplot", "pandas", "psutil", "pyarrow.parquet", "pydantic"),
-    *("rouge_score.rouge_scorer", "safetensors.torch", "scipy.stats", "torch", "tqdm", "transformers"),
+    *("peft", "rouge_score.rouge_scorer", "safetensors.torch", "scipy.stats", "torch", "tqdm", "transformers"),
     *("transformers.generation.utils", "transformers.models.auto.modeling_auto"),
     *("transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama"),
 )

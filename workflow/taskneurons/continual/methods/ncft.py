@@ -1,7 +1,7 @@
 """NCFT: at each stage only the task's own neurons are trained, those of the base model (the paper's method)."""
 
-from taskneurons.continual.method import Answering, Learnt, Stage, State, everything
-from taskneurons.continual.neuron_stages import learn_neurons, neurons_put, own_neurons
+from taskneurons.continual.method import Answering, Learnt, Stage, State
+from taskneurons.continual.neuron_stages import answering_last, learn_neurons, own_neurons
 
 NAME = "NCFT"
 LEARNS = "in sequence"
@@ -18,5 +18,4 @@ def learn(stage: Stage) -> Learnt:
 
 def answering(state: State, prompts: list[list[int]], task: str | None) -> Answering:
     """The model of the last stage answers all."""
-    with neurons_put(state.base.model, state.kept):
-        yield everything(prompts)
+    return answering_last(state, prompts)
