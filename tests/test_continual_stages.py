@@ -203,18 +203,21 @@ def test_rates_between_a_rate_and_its_neighbours():
 
 def test_a_knob_is_tried_at_the_chosen_rate_and_others_try_as_many_rates():
     accuracies = {(1, 5): (0.2, 0), (2, 5): (0.6, 0), (4, 5): (0.5, 0), (2, 6): (0.7, 0), (2, 7): (0.4, 0)}
-    tried, chosen = search(partial(tried_at, accuracies), RateSearch(grid=[1, 2, 4], extensions=1), [5, 6, 7])
+    tried, chosen = search(partial(tried_at, accuracies), RateSearch(grid=[1, 2, 4], extensions=1), [5, 6, 7], 2)
     assert [(one.rate, one.knob) for one in tried] == list(accuracies) and (chosen.rate, chosen.knob) == (2, 6)
     without = {(1, None): (0.2, 0), (4, None): (0.6, 0), (16, None): (0.5, 0), (2, None): (0.1, 0), (8, None): (0.9, 0)}
-    tried, chosen = search(partial(tried_at, without), RateSearch(grid=[1, 4, 16], extensions=1), [])
+    tried, chosen = search(partial(tried_at, without), RateSearch(grid=[1, 4, 16], extensions=1), [], 2)
     assert [one.rate for one in tried] == [1, 2, 4, 8, 16] and chosen.rate == 8
     assert len(tried) == len(accuracies)
+    for knobs, known in (([5, 6, 7], accuracies), ([], without)):
+        tried, chosen = search(partial(tried_at, known), RateSearch(grid=[1, 4], extensions=0), knobs[:1], 0)
+        assert [one.rate for one in tried] == [1, 4] and chosen.rate == 4
 
 
 def test_a_best_rate_at_an_edge_extends_the_grid():
     accuracies = {(1, 5): (0.2, 0), (10, 5): (0.6, 0), (100, 5): (0.7, 0), (1000, 5): (0.8, 0), (100, 6): (0, 0)}
     accuracies |= {(1000, 6): (0.1, 0), (1000, 7): (0.1, 0)}
-    tried, chosen = search(partial(tried_at, accuracies), RateSearch(grid=[1, 10], extensions=2), [5, 6, 7])
+    tried, chosen = search(partial(tried_at, accuracies), RateSearch(grid=[1, 10], extensions=2), [5, 6, 7], 2)
     assert [one.rate for one in tried] == [1, 10, 100, 1000, 1000, 1000] and chosen == Tried(1000, 5, 0.8, 0)
 
 
@@ -222,7 +225,7 @@ def test_tuning_reads_validation_examples_alone_and_leaves_the_model(base, files
     """Against stages that are learnt and tested by hand; one rate diverges."""
     start = {name: value.clone() for name, value in base.model.state_dict().items()}
     settings = tune_method.TuneSettings(
-        **COMMON, method="seqft", tasks=["one", "two"], training=LOOP, examples=3, evaluation=Evaluation(batch_size=2),
+        **COMMON, method="seqft", tasks=["one", "two"], training=LOOP, further=2, examples=3, evaluation=Evaluation(batch_size=2),
         search=RateSearch(grid=[1e-2, 1e30], extensions=0),
     )  # fmt: skip
     given = {"data": files["data"](["two", "one"]), "validation": files["data"](["one", "two"]), "scores": []}
@@ -247,7 +250,7 @@ def test_tuning_reads_validation_examples_alone_and_leaves_the_model(base, files
 
 def test_no_rate_that_learns_anything_is_told(base, files, tmp_path):
     settings = tune_method.TuneSettings(
-        **COMMON, method="seqft", tasks=["one", "two"], training=LOOP, examples=3, evaluation=Evaluation(batch_size=2),
+        **COMMON, method="seqft", tasks=["one", "two"], training=LOOP, further=2, examples=3, evaluation=Evaluation(batch_size=2),
         search=RateSearch(grid=[1e30, 1e31], extensions=0),
     )  # fmt: skip
     given = {"data": files["data"](["two", "one"]), "validation": files["data"](["one", "two"]), "scores": []}

@@ -403,6 +403,7 @@ MATRIX = {
     "continual.training.max_gradient_norm": ("continual", 0.5, METHODS_TUNED),
     "continual.tuning.grid": ("continual", [0.1, 0.2], METHODS_TUNED),
     "continual.tuning.extensions": ("continual", 5, METHODS_TUNED),
+    "continual.tuning.further": ("continual", 1, METHODS_TUNED),
     "continual.tuning.examples": ("continual", 2, METHODS_TUNED),
     "continual.exact_match": ("continual", "none", STAGES_TESTED),
     "continual.general": ("continual", "film_reviews", {"untrained", *STAGES_TESTED}),

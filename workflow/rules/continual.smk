@@ -27,6 +27,7 @@ rule tune_method:
             FIRST_TASKS,
             CONTINUAL.seeds[0],
             search=types.RateSearch(grid=CONTINUAL.tuning.grid, extensions=CONTINUAL.tuning.extensions),
+            further=CONTINUAL.tuning.further,
             examples=CONTINUAL.tuning.examples,
             evaluation=part(CONFIG.evaluation, types.Evaluation),
         ),

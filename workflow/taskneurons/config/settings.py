@@ -981,14 +981,15 @@ class ContinualTuning(Settings):
     """How a method's learning rate and knob are chosen: by accuracy on validation examples, alike for all methods.
 
     Each method learns the first order's first two tasks with each configuration; the final accuracy, mean over both,
-    decides, and within one standard error of the best the smallest learning rate is taken. The knob's other values are
-    tried at that rate; a method without a knob tries as many rates more, between the neighbours of its best.
+    decides, and within one standard error of the best the smallest learning rate is taken.
     """
 
     grid: Annotated[list[Positive], AfterValidator(_several), Different] = [3e-5, 1e-4, 3e-4, 1e-3]
     """Learning rates (peaks) that are tried"""
     extensions: CountOrNone = 3
     """Where the best lies at an end of the grid, so many more are tried beyond, each by the ratio of its neighbours"""
+    further: Annotated[CountOrNone, Field(le=2)] = 2
+    """Configurations that are tried then: other values of the method's knob, or, where it has none, rates between"""
     examples: Count = 200
     """Validation examples a task"""
 

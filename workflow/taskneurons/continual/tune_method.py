@@ -3,9 +3,10 @@
 The rule, which is fixed beforehand: the method learns two tasks, one after the other, at every rate of the grid, with
 its knob's default; the final accuracy (label scoring, mean over both tasks) is a configuration's. Where the best is the
 smallest or the largest rate tried, one more is tried beyond it, up to so many times at either end. The rate is the
-smallest whose accuracy is within one standard error of the best. Then the knob's other values are tried at that rate,
-and the first within one standard error of the best is taken; a method without a knob tries as many other rates instead,
-between the chosen one and its neighbours. A training that diverges has accuracy 0. Test examples are never read.
+smallest whose accuracy is within one standard error of the best. Then so many further configurations are tried: the
+knob's other values at that rate, of which the first within one standard error of the best is taken; of a method without
+a knob as many other rates instead, between the chosen one and its neighbours. A training that diverges has accuracy 0.
+Test examples are never read.
 
 One row a configuration: learning_rate, knob, accuracy (0–1), standard_error, chosen, at_edge (the chosen rate is the
 smallest or the largest that was tried).
@@ -35,7 +36,6 @@ from taskneurons.training.loop import DivergedError
 from taskneurons.tuning.rate_search import extended
 
 TUNED = "continual tuning"
-OTHERS = 2  # how many values besides the default a knob's grid has
 
 
 class TuneSettings(StageSettings):
@@ -43,12 +43,14 @@ class TuneSettings(StageSettings):
 
     Attributes:
         search: the rates to try.
+        further: configurations after the rate is chosen.
         examples: validation examples a task.
         evaluation: batches, and how a label is scored.
     """
 
     training: ContinualLoop
     search: RateSearch
+    further: int
     examples: int
     evaluation: Evaluation
 
@@ -86,10 +88,11 @@ def between(rates: list[float], rate: float) -> list[float]:
     return [float(f"{rate ** (1 - share) * other**share:.4g}") for other in sides for share in shares]
 
 
-def search(accuracy: Accuracy, settings: RateSearch, knobs: list[float]) -> tuple[list[Tried], Tried]:
+def search(accuracy: Accuracy, settings: RateSearch, knobs: list[float], further: int) -> tuple[list[Tried], Tried]:
     """Try configurations by the rule; all of them, and the chosen one.
 
     Args:
+        further: how many, after the rate is chosen.
         knobs: the values of the method's knob, the default first; none where it has no knob.
     """
     default = knobs[0] if knobs else None
@@ -106,9 +109,9 @@ def search(accuracy: Accuracy, settings: RateSearch, knobs: list[float]) -> tupl
         tried[beyond] = accuracy(beyond, default)
     chosen = smallest_good([tried[rate] for rate in rates])
     if knobs:
-        others = [accuracy(chosen.rate, knob) for knob in knobs[1 : 1 + OTHERS]]
+        others = [accuracy(chosen.rate, knob) for knob in knobs[1 : 1 + further]]
         return [*(tried[rate] for rate in rates), *others], smallest_good([chosen, *others])
-    tried |= {rate: accuracy(rate, None) for rate in between(rates, chosen.rate)}
+    tried |= {rate: accuracy(rate, None) for rate in between(rates, chosen.rate)[:further]}
     return [tried[rate] for rate in sorted(tried)], smallest_good([tried[rate] for rate in sorted(tried)])
 
 
@@ -205,7 +208,7 @@ def main(
         folder=checkpoints,
     )
     knob = settings.module.KNOB
-    tried, chosen = search(trial.tried, settings.search, knob["grid"] if knob else [])
+    tried, chosen = search(trial.tried, settings.search, knob["grid"] if knob else [], settings.further)
     if not chosen.accuracy:
         raise UserError(
             f"{settings.module.NAME}: no configuration answers one validation example right "

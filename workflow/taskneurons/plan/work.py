@@ -341,7 +341,7 @@ def kept_share(job: Job) -> float | None:
 
 def tune_method(job: Job) -> Work:
     spec, watched = job.spec, job.splits("validation")
-    tries = rates(spec["search"]) + 2
+    tries = rates(spec["search"]) + spec["further"]
     tested = answers(watched, spec["examples"], spec["evaluation"])
     return MODEL + (_stage(job) + tested).times(tries)
 
