@@ -14,9 +14,11 @@ setup: $(READY)
 run: $(READY)
 	$(BIN)/snakemake
 
-# What a config would take, before anything runs: jobs, memory, disk, tokens, hours (make plan CONFIG=my.yaml).
+# What a config would take, before anything runs: jobs, memory, disk, tokens, hours
+# (make plan CONFIG=my.yaml ARGS="--config 'compute={gpu: h100}'").
 plan: $(READY)
-	TASKNEURONS_PLAN=$(VENV)/plan.json $(BIN)/snakemake --quiet all --dry-run --configfile $(or $(CONFIG),config.yaml)
+	TASKNEURONS_PLAN=$(VENV)/plan.json $(BIN)/snakemake --dry-run --configfile $(or $(CONFIG),config.yaml) $(ARGS) \
+	    > $(VENV)/plan.txt 2>&1 || { cat $(VENV)/plan.txt; exit 1; }
 	PYTHONPATH=workflow $(BIN)/python -m taskneurons.plan.show $(VENV)/plan.json
 
 test: $(READY)

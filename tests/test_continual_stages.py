@@ -225,7 +225,8 @@ def test_tuning_reads_validation_examples_alone_and_leaves_the_model(base, files
     """Against stages that are learnt and tested by hand; one rate diverges."""
     start = {name: value.clone() for name, value in base.model.state_dict().items()}
     settings = tune_method.TuneSettings(
-        **COMMON, method="seqft", tasks=["one", "two"], training=LOOP, further=2, examples=3, evaluation=Evaluation(batch_size=2),
+        **COMMON, method="seqft", tasks=["one", "two"], training=LOOP, further=2, examples=3,
+        evaluation=Evaluation(batch_size=2),
         search=RateSearch(grid=[1e-2, 1e30], extensions=0),
     )  # fmt: skip
     given = {"data": files["data"](["two", "one"]), "validation": files["data"](["one", "two"]), "scores": []}
@@ -250,7 +251,8 @@ def test_tuning_reads_validation_examples_alone_and_leaves_the_model(base, files
 
 def test_no_rate_that_learns_anything_is_told(base, files, tmp_path):
     settings = tune_method.TuneSettings(
-        **COMMON, method="seqft", tasks=["one", "two"], training=LOOP, further=2, examples=3, evaluation=Evaluation(batch_size=2),
+        **COMMON, method="seqft", tasks=["one", "two"], training=LOOP, further=2, examples=3,
+        evaluation=Evaluation(batch_size=2),
         search=RateSearch(grid=[1e30, 1e31], extensions=0),
     )  # fmt: skip
     given = {"data": files["data"](["two", "one"]), "validation": files["data"](["one", "two"]), "scores": []}

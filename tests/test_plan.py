@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from reliability.model_folders import gguf_file, model_folder
 from reliability.small import project_copy
 from taskneurons.checks.gguf import read_header
 from taskneurons.checks.model_files import read_config
-from taskneurons.config.settings import ModelSection
+from taskneurons.config.settings import ComputeSection, ModelSection
 from taskneurons.core.errors import UserError
 from taskneurons.plan import devices, needs, refusals, show, work
 from taskneurons.plan.geometry import geometry, gguf_geometry, model_geometry
@@ -195,13 +196,41 @@ def test_memory_by_hand():
 
 
 def test_what_is_too_large_is_told_once_a_rule():
-    jobs = [("multitask", Work(trained=1), 100 * devices.GIB), ("multitask", Work(trained=1), 120 * devices.GIB)]
-    jobs += [("zero_shot", Work(), 20 * devices.GIB)]
-    told = refusals.too_large(jobs, A100)
-    assert told.count("\n") == 0 and "120 GiB" in told and "has 80" in told and "trained_weights: compute" in told
-    assert not refusals.too_large(jobs[2:], A100)
+    whole, using = Work(trained=1, back=2000), needs.How(dtype="bfloat16", checkpointing=True)
+    jobs = [("multitask", whole, using), ("multitask", replace(whole, back=4000), using), ("zero_shot", Work(), using)]
+    model = geometry(LLAMA_7B)
+    told = refusals.too_large(jobs, model, A100)
+    assert told.count("\n") == 0 and "has 80" in told
+    assert not refusals.too_large(jobs[2:], model, A100)
     with pytest.raises(UserError, match=r"no device is called 'abacus'.*h100.*measured"):
         devices.device("abacus")
+
+
+def test_only_what_makes_a_job_fit_is_advised():
+    """Of what is not set: what is enough alone, else all that helps together, else larger devices."""
+    model, using = geometry(LLAMA_7B), needs.How(dtype="bfloat16", checkpointing=True)
+    whole = refusals.remedy(Work(trained=1, back=64), model, A100, using)
+    assert whole.startswith("set compute.trained_weights: compute (8 bytes") and "checkpointing" not in whole
+    assert "batch_tokens" not in whole and "compute.gpus: 2)" in whole
+    tuned = refusals.remedy(Work(tuned=1, back=20_000, share=0.1), model, A100, replace(using, checkpointing=False))
+    assert tuned.startswith("set compute.gradient_checkpointing: true, or compute.training_batch_tokens 8 times lower;")
+    assert "frozen_weights" not in tuned  # would help, and not enough
+    small = devices.NAMED["rtx-4090"]
+    assert refusals.remedy(Work(trained=1), model, small, using).startswith("take a larger GPU")
+    both = refusals.remedy(Work(scored=1, back=8000), model, small, replace(using, checkpointing=False))
+    assert both.startswith("set compute.frozen_weights: compute, and attribution.batch_tokens 8 times lower;")
+
+
+def test_a_trainings_state_goes_through_the_hosts_memory():
+    model, using = geometry(LLAMA_7B), needs.How(dtype="bfloat16")
+    state = 3 * 4 * model.parameters  # weights and both moments, written as one file
+    assert needs.needs(Work(trained=1), model, A100, using).host > state
+    assert needs.needs(Work(scored=1), model, A100, using).host < state / 2
+
+
+def test_devices_have_the_names_that_the_config_takes():
+    names = get_args(get_args(ComputeSection.model_fields["gpu"].annotation)[0])
+    assert {*names} == {*devices.NAMED, "measured"} - {"cpu"}
 
 
 STATS = sorted((ROOT / "docs" / "results").glob("*/jobs.csv"))
@@ -263,7 +292,7 @@ def test_a_job_that_fits_no_device_is_refused_before_any_runs(tmp_path):
     assert found.returncode == 1
     assert "multitask takes about" in found.stderr and "compute.trained_weights: compute" in found.stderr
     assert not (tmp_path / "results" / "large" / "models").exists()
-    assert "multitask takes about" in show.refusals(plan)
+    assert "multitask takes about" in plan["refused"]
     table = show.table(plan)
     assert table["jobs"].sum() == len(plan["jobs"]) > 50
     assert table.loc["multitask", "GPU GiB"] > 80 > table.loc["deactivation", "GPU GiB"] > 12
@@ -271,8 +300,9 @@ def test_a_job_that_fits_no_device_is_refused_before_any_runs(tmp_path):
 
 
 def test_jobs_say_what_they_take(tmp_path):
-    """Also of a model whose sizes nobody knows."""
-    found, plan = planned_run(tmp_path, LARGE, "--dry-run")
+    """Also of a model whose sizes nobody knows, and where the GPU is elsewhere."""
+    config = {**LARGE, "compute": {**LARGE["compute"], "device": "auto"}}
+    found, plan = planned_run(tmp_path, config, "--dry-run", "--default-resources", "gpu_model=a100")
     assert found.returncode == 0, found.stderr
     jobs = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: (.*)$", found.stdout + found.stderr, re.MULTILINE)
     assert len(jobs) > 50 and plan["jobs"] == []
@@ -280,4 +310,5 @@ def test_jobs_say_what_they_take(tmp_path):
         if rule != "all":
             assert {"runtime", "gpu"} <= {one.split("=")[0] for one in resources.split(", ")}, (rule, resources)
             assert re.search(r"\bmem(_mb|_mib)?=", resources), (rule, resources)
-            assert ("local_gpu=1" in resources) == (" gpu=0" not in resources), (rule, resources)
+            with_gpu = " gpu=1" in resources
+            assert ("local_gpu=1" in resources) == with_gpu == ("gpu_model=a100" in resources), (rule, resources)

@@ -118,7 +118,9 @@ def test_a_preset_states_what_it_takes(planned):
     preset, _, plan = planned
     found = table(plan)
     hours, disk = found["GPU hours"].sum(), found["disk GiB"].sum()
-    stated = f"# make plan: {len(plan['jobs'])} jobs, {hours:.1f} GPU hours, {disk:.0f} GiB of disk.\n"
+    stated = (
+        f"# make plan: {len(plan['jobs'])} jobs, {hours:.1f} GPU hours on {plan['device']}, {disk:.0f} GiB of disk.\n"
+    )
     assert stated in (ROOT / f"workflow/presets/{preset}.yaml").read_text()
 
 

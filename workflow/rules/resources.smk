@@ -1,9 +1,13 @@
 # What every job takes (workflow/taskneurons/plan/), as Snakemake's resources: mem_mb, runtime (minutes), disk_mb and gpu,
 # which a cluster's executor reads; and what is scarce where Snakemake runs: `local_gpu`, of a run without a cluster, and
-# `submitting_node`, of the jobs that stay there in a run with one. profiles/default says how much there is of both.
+# `submitting_node`, of the jobs that stay there in a run with one. profiles/default says how much there is of both. (A
+# dry-run counts as a run without a cluster.)
 
-ON_GPU = CONFIG.compute.device.startswith(("cuda", "spread")) or (CONFIG.compute.device == "auto" and has_gpu())
-GPUS = CONFIG.compute.gpus if CONFIG.compute.device == "spread" else 1
+# This machine may be a cluster's login node: that a kind of GPU is named says that jobs will have one.
+ON_GPU = CONFIG.compute.device.startswith(("cuda", "spread")) or (
+    CONFIG.compute.device == "auto" and (has_gpu() or CONFIG.compute.gpu is not None)
+)
+GPUS = CONFIG.compute.gpus
 MARGIN, GROWTH = 1.25, 1.5  # of memory; and of all when a job is tried again
 SNAKEMAKE = 300e6  # bytes that a job on a cluster takes besides its own
 ON_HOST = ("models.import_base", "generalisation.task_vectors")  # steps that need no GPU
@@ -22,7 +26,7 @@ def planned_split(path):
 
 @cache
 def planned(rule, pairs):
-    """The work, the needs and the bytes on disk of a job; None for a model whose sizes nobody knows yet."""
+    """A job's work, how it computes, its needs and its bytes on disk; None for a model whose sizes nobody knows yet."""
     if SIZES is None:
         return None
     outputs, _ = rule.expand_output(Wildcards(fromdict=dict(pairs)))
@@ -33,7 +37,8 @@ def planned(rule, pairs):
     job = Job(job_spec(rule, pairs), *lists, planned_split)
     work = STEPS.get(job.spec["step"], lambda _: Work())(job)  # of a step that is not known yet, the least
     on = DEVICE if job.spec["step"] not in ON_HOST else device("cpu")
-    return work, needs(work, SIZES, on, how(job, GPUS)), disk(job, SIZES)
+    using = how(job, GPUS)
+    return work, using, needs(work, SIZES, on, using), disk(job, SIZES)
 
 
 def resource_of(rule, name):
@@ -43,7 +48,7 @@ def resource_of(rule, name):
         found = planned(rule, tuple(sorted(wildcards.items())))
         if found is None:
             return UNKNOWN[name]
-        _, takes, stays = found
+        *_, takes, stays = found
         grown = GROWTH ** (attempt - 1)
         return {
             "mem_mb": int((takes.host * MARGIN + SNAKEMAKE) * grown / 1e6),
@@ -55,6 +60,12 @@ def resource_of(rule, name):
     return of_job
 
 
+def of_gpu_jobs(rule, kind):
+    """The kind of GPU that a profile asks for, of the jobs that have one: SLURM's executor would ask for 0 of it."""
+    number = resource_of(rule, "gpu")
+    return lambda wildcards, attempt: kind if number(wildcards, attempt) else ""
+
+
 def scarce_here(rule):
     """The resources by which profiles/default limits what runs at once on this machine."""
 
@@ -62,7 +73,7 @@ def scarce_here(rule):
         if not workflow.local_exec:
             return 0
         found = planned(rule, tuple(sorted(wildcards.items())))
-        return int(ON_GPU if found is None else found[1].device > 0)
+        return int(ON_GPU if found is None else found[2].device > 0)
 
     def submitting_node(wildcards):
         return int(not workflow.local_exec and workflow.is_local(rule))
@@ -76,23 +87,28 @@ def planned_jobs():
     return [(job, *planned(job.rule, tuple(sorted(job.wildcards_dict.items())))) for job in jobs if SIZES]
 
 
+def refused():
+    """What no device of the kind can hold, in words."""
+    jobs = [(job.rule.name, work, using) for job, work, using, takes, _ in planned_jobs() if takes.device]
+    return too_large(jobs, SIZES, DEVICE)
+
+
 def refuse_what_is_too_large():
-    """Before anything is queued: what no device of the kind can hold."""
-    if ON_GPU and CONFIG.compute.gpu is not None:
-        taken = [(job.rule.name, work, takes.device) for job, work, takes, _ in planned_jobs()]
-        if problems := too_large(taken, DEVICE):
-            raise WorkflowError(problems)
+    """Before anything is queued."""
+    if ON_GPU and CONFIG.compute.gpu is not None and (problems := refused()):
+        raise WorkflowError(problems)
 
 
 def write_plan():
     """All jobs that would run, with what they take, for `python -m taskneurons.plan.show`."""
     about = {"run": CONFIG.run, "model": CONFIG.model.name, "device": DEVICE.name, "gpus": GPUS if ON_GPU else 0}
+    about["refused"] = refused()
     jobs = [
         {
             **{"rule": job.rule.name, "log": str(job.log[0]), "threads": job.threads},
             **{"work": vars(work), "needs": vars(takes), "disk": stays},
         }
-        for job, work, takes, stays in planned_jobs()
+        for job, work, _, takes, stays in planned_jobs()
     ]
     Path(PLAN).write_text(json.dumps({**about, "jobs": jobs}))
 
@@ -106,6 +122,8 @@ except UserError as problem:
 UNKNOWN = {"mem_mb": 8000, "runtime": 240, "disk_mb": 1000, "gpu": GPUS if ON_GPU else 0}
 
 for one in CHAINED:
+    if "gpu_model" in one.resources.keys():  # by a profile's default-resources, of all jobs
+        one.resources["gpu_model"] = of_gpu_jobs(one, one.resources["gpu_model"].raw)
     one.resources.update({name: resource_of(one, name) for name in UNKNOWN} | scarce_here(one) | {"nodes": 1})
     one.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(one.name, {}))
 

@@ -183,9 +183,9 @@ class ComputeSection(Settings):
 
     device: Annotated[str, StringConstraints(pattern=DEVICE)] = "auto"
     """auto (CUDA where there is one), cpu, cuda, cuda:0, …, or spread (the layers over all CUDA devices)"""
-    gpu: Text | None = None
-    """A kind of GPU, by its name in `workflow/taskneurons/plan/devices.py`: times are planned for it, and what is
-    larger than its memory is refused; without one, times are an a100-80gb's"""
+    gpu: Literal["a100-40gb", "a100-80gb", "h100", "h200", "l40s", "rtx-4090", "measured"] | None = None
+    """The kind of GPU that jobs will have (measured: this machine's): times are planned for it, and what is larger than
+    its memory is refused; without one, times are an a100-80gb's. With device: auto it says that jobs will have one"""
     gpus: Count = 1
     """How many of them a job has (more than one with device: spread alone)"""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -207,6 +207,12 @@ class ComputeSection(Settings):
     """Less memory in training, for more time"""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 600
     """A training keeps its state on disk at most so often, to go on from after a kill or a time limit"""
+
+    @model_validator(mode="after")
+    def _several_are_spread_over(self) -> "ComputeSection":
+        if self.gpus > 1 and self.device != "spread":
+            raise ValueError(f"gpus: {self.gpus} are for device: spread alone, and device is {self.device}")
+        return self
 
 
 # ---- training ----

@@ -85,8 +85,9 @@ def needs(work: Work, model: Geometry, on: Device, using: How) -> Needs:
     weights = size * model.parameters
     own = weights + _trained(work, model, size) + _activations(work, model, 2 if narrow else 4, using.checkpointing)
     seconds = START + work.loads * weights / READING + _seconds(work, model, on, using.threads, weights)
-    if on.gpu:  # the weights are read into the host's memory first
-        return Needs(PROCESS + CUDA + weights, CUDA + own // using.gpus, seconds)
+    if on.gpu:  # the weights are read into the host's memory first; a training's state is kept from there
+        host = PROCESS + CUDA + max(weights, _trained(work, model, size))
+        return Needs(host, CUDA + own // using.gpus, seconds)
     return Needs(PROCESS + own + _fragments(work), 0, seconds)
 
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from taskneurons.plan.devices import GIB, device
-from taskneurons.plan.refusals import too_large
-from taskneurons.plan.work import Work
+from taskneurons.plan.devices import GIB
 
 SHOWN = 0.005  # hours or GiB: rules that take less are in the totals alone
 
@@ -54,13 +52,6 @@ def summary(plan: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def refusals(plan: dict[str, Any]) -> str:
-    """What does not fit its device."""
-    on = device(plan["device"])
-    jobs = [(job["rule"], Work(**job["work"]), job["needs"]["device"]) for job in plan["jobs"]]
-    return too_large(jobs, on) if on.gpu else ""
-
-
 def main() -> None:
     """Print the plan that a file holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -71,7 +62,7 @@ def main() -> None:
         return
     found = table(plan)
     shown = found[(found["hours"] >= SHOWN) | (found["disk GiB"] >= SHOWN)]
-    said = [shown.to_string(float_format="{:.2f}".format), summary(plan), refusals(plan)]
+    said = [shown.to_string(float_format="{:.2f}".format), summary(plan), plan["refused"]]
     print("\n\n".join(text for text in said if text))
 
 
