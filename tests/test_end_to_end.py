@@ -292,7 +292,7 @@ def test_a_selection_rule_is_one_file(another_project):
 def test_a_kill_right_after_a_change_of_the_config(project):
     """Like one of the kills of `make reliability`: the change is taken back, and every byte is what it was.
 
-    Nothing asks for the deltas that the killed job had removed: what was made of them is still there.
+    Nothing asks for the deltas and rates that the killed jobs had removed: what was made of them is still there.
     """
     before = bytes_of(project)
     delta = project / "results/small/deltas/cafe_facts-proportions-seed0/own100-tuned.safetensors"
@@ -310,7 +310,7 @@ def test_a_kill_right_after_a_change_of_the_config(project):
     assert "made with other settings or code" in result.stderr
     found = bytes_of(project)
     assert found.items() <= before.items()
-    assert {path.split("/")[2] for path in set(before) - set(found)} <= {"deltas", "training"}
+    assert {path.split("/")[2] for path in set(before) - set(found)} <= {"deltas", "training", "rates"}
     missing = [path for path in before if path not in found]
     assert not missing or snakemake(project, "--cores", "2", *missing).returncode == 0  # targets behind an option
     assert bytes_of(project) == before

@@ -169,7 +169,7 @@ MATRIX = {
     "compute.dtype": ("embedded", "bfloat16", BASE),
     # What jobs are planned to take changes nothing that they do.
     "compute.gpu": ("embedded", "h100", set()),
-    "compute.gpus": ("embedded", 2, set()),
+    "compute.gpus": ("watched", 2, set()),
     "compute.checkpoint_seconds": ("embedded", 5, set()),
     "compute.trained_weights": ("embedded", "compute", BASE),
     "compute.training_threads": ("embedded", 2, BASE),
@@ -529,6 +529,7 @@ def starting_configs(folder: Path) -> dict[str, dict]:
     start["two groups"]["groups"]["test"]["GEN"] = ["cafe_facts"]
     start["watched"] = embedded()
     start["watched"]["training"]["validation"] = 2
+    start["watched"]["compute"]["device"] = "spread"  # over several GPUs
     start["label prompt"] = embedded()
     start["label prompt"]["tasks"]["film_reviews"]["prompt"] = "{label} :"
     start["generation"] = embedded()

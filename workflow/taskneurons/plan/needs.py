@@ -23,7 +23,7 @@ FRAGMENT, FRAGMENTS = 1.2 * MIB, 500 * MIB  # a pass, and at most
 TABLE = 100  # bytes a neuron and task, of scores that are compared
 
 # Passes of a training, by what it trains, beside one forward: to the inputs, and to the weights.
-BACK = {"scored": 1.0, "tuned": 1.2, "trained": 2.5}
+BACK = {"scored": 1.0, "tuned": 0.75, "trained": 2.5}
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ def trained_delta(base: LoadedModel, trained: TrainedNeurons, provenance: dict[s
     """
     values = {name: value.to("cpu", copy=True) for name, value in trained.values().items()}
     # Not the hash of all weights: of a model of 7 billion parameters each delta would read 28 GB for it.
-    result = tensors_hash({**values, NEURONS: positions(trained.neurons)}, base.identity)
+    of_values = tensors_hash({**values, NEURONS: positions(trained.neurons)}, base.identity)
+    result = of_values if len(trained.neurons) else base.identity
     return Delta(values, trained.neurons, base.identity, result, str(base.compute.weights), provenance)
 
 
