@@ -145,7 +145,7 @@ def requested(record: dict[str, str]) -> float:
 
 
 def end_to_end(trial: Trial) -> str:
-    """From data to tables; jobs that ask for a GPU are on the node that has one."""
+    """From data to a table; jobs that ask for a GPU are on the node that has one."""
     trial.finish("--set-resources", f"{ON_GPU}:gpu=1", "--", TABLE)
     records = trial.records()
     assert records and all(one["JobState"] == "COMPLETED" for one in records), records

@@ -1,9 +1,9 @@
 """What the plan says of models and jobs: against models themselves, published sizes, counts by hand, measured jobs."""
 
 import json
+import os
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -15,7 +15,7 @@ import yaml
 
 from conftest import MIXTURES, ROOT, TINY, tiny_model
 from reliability.model_folders import gguf_file, model_folder
-from reliability.small import project_copy
+from reliability.small import SNAKEMAKE, project_copy
 from taskneurons.checks.gguf import read_header
 from taskneurons.checks.model_files import read_config
 from taskneurons.config.settings import ComputeSection, ModelSection
@@ -200,7 +200,10 @@ def test_what_is_too_large_is_told_once_a_rule():
     jobs = [("multitask", whole, using), ("multitask", replace(whole, back=4000), using), ("zero_shot", Work(), using)]
     model = geometry(LLAMA_7B)
     told = refusals.too_large(jobs, model, A100)
-    assert told.count("\n") == 0 and "has 80" in told
+    most = needs.needs(jobs[1][1], model, A100, using).device / devices.GIB
+    assert told.count("\n") == 0 and f"{most:.0f} GiB" in told and "has 80" in told
+    assert "trained_weights: compute" in told
+    assert refusals.too_large(jobs[1::-1], model, A100) == refusals.too_large(jobs, model, A100)
     assert not refusals.too_large(jobs[2:], model, A100)
     with pytest.raises(UserError, match=r"no device is called 'abacus'.*h100.*measured"):
         devices.device("abacus")
@@ -273,15 +276,11 @@ LARGE = {
 
 
 def planned_run(folder: Path, config: dict, *options: str) -> tuple[subprocess.CompletedProcess, dict]:
+    """A run of a config in a copy of the project, and the plan that it wrote."""
     project_copy(folder)
-    (folder / "large.json").write_text(json.dumps(config))
-    command = [str(Path(sys.executable).parent / "snakemake"), "--configfile", "large.json", "--cores", "1", *options]
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "TASKNEURONS_WARM": "off",
-        "TASKNEURONS_PLAN": "plan.json",
-        "HOME": str(folder),
-    }
+    (folder / "planned.json").write_text(json.dumps(config))
+    command = [SNAKEMAKE, "--configfile", "planned.json", "--cores", "1", *options]
+    environment = {**os.environ, "TASKNEURONS_WARM": "off", "TASKNEURONS_PLAN": "plan.json"}
     found = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
     return found, json.loads((folder / "plan.json").read_text())
 

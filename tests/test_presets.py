@@ -1,12 +1,9 @@
 """A preset replaces the embedded default: nothing of it is left in the DAG."""
 
 import csv
-import json
 import os
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -18,6 +15,7 @@ from taskneurons.checks.config import checked_config
 from taskneurons.config.settings import Task
 from taskneurons.data.templates import template_fields
 from taskneurons.plan.show import table
+from test_plan import planned_run
 
 ALONE = {**os.environ, "TASKNEURONS_WARM": "off"}  # dry-runs start no job
 
@@ -80,7 +78,7 @@ def test_no_embedded_task_is_in_a_presets_dag(preset, tmp_path):
     options = ["--configfile", f"workflow/presets/{preset}.yaml"]
     if preset == "real-smoke":  # its model is a local folder: any whole one will do for a dry-run
         model_folder(tmp_path / "models" / "stories260K", max_position_embeddings=512)
-    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run", *options]
+    command = [SNAKEMAKE, "--dry-run", *options]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ALONE)
     output = result.stdout + result.stderr
     assert result.returncode == 0, output
@@ -95,14 +93,10 @@ def test_no_embedded_task_is_in_a_presets_dag(preset, tmp_path):
 @pytest.fixture(scope="module", params=[*LARGE, *SMALL])
 def planned(request, tmp_path_factory):
     """A preset's name, what a dry-run of it prints, and the plan that it writes."""
-    folder = project_copy(tmp_path_factory.mktemp(request.param))
-    options = ["--dry-run", "--printshellcmds", "--cores", "1"]
-    command = [SNAKEMAKE, *options, "--configfile", f"workflow/presets/{request.param}.yaml"]
-    found = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env={**ALONE, "TASKNEURONS_PLAN": "plan.json"}
-    )
+    folder = tmp_path_factory.mktemp(request.param)
+    found, plan = planned_run(folder, preset_of(request.param), "--dry-run", "--printshellcmds")
     assert found.returncode == 0, found.stderr
-    return request.param, found.stdout, json.loads((folder / "plan.json").read_text())
+    return request.param, found.stdout, plan
 
 
 def test_a_presets_jobs_are_fewer_than_a_thousand(planned):
@@ -214,7 +208,7 @@ def test_the_continual_tasks_are_the_benchmarks_and_their_prompts_tell_none_of_t
 def test_the_full_grid_is_the_embedded_suite(tmp_path):
     """tiny-full has no tasks of its own: it is merged into config.yaml."""
     project_copy(tmp_path)
-    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run"]
+    command = [SNAKEMAKE, "--dry-run"]
     command += ["--configfile", "workflow/presets/tiny-full.yaml"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ALONE)
     output = result.stdout + result.stderr
@@ -228,7 +222,7 @@ def dry_run(folder, change):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     change(config)
     (folder / "changed.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    command = [str(Path(sys.executable).parent / "snakemake"), "--dry-run", "--configfile", "changed.yaml"]
+    command = [SNAKEMAKE, "--dry-run", "--configfile", "changed.yaml"]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=ALONE)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout + result.stderr

@@ -69,11 +69,10 @@ def of_gpu_jobs(rule, kind):
 def scarce_here(rule):
     """The resources by which profiles/default limits what runs at once on this machine."""
 
-    def local_gpu(wildcards):
-        if not workflow.local_exec:
-            return 0
-        found = planned(rule, tuple(sorted(wildcards.items())))
-        return int(ON_GPU if found is None else found[2].device > 0)
+    number = resource_of(rule, "gpu")
+
+    def local_gpu(wildcards, attempt):
+        return int(workflow.local_exec and number(wildcards, attempt) > 0)
 
     def submitting_node(wildcards):
         return int(not workflow.local_exec and workflow.is_local(rule))

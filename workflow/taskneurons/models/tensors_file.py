@@ -16,10 +16,9 @@ from taskneurons.core.errors import DamagedError, UserError
 Tensors = dict[str, torch.Tensor]
 
 
-def tensors_hash(tensors: Tensors, before: str = "") -> str:
-    """A content hash of tensors (their names, shapes, types and bytes), and of a text that stands before them."""
+def tensors_hash(tensors: Tensors) -> str:
+    """A content hash of tensors: their names, shapes, types and bytes."""
     digest = short_hash()
-    digest.update(before.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

@@ -33,14 +33,15 @@ def too_large(jobs: Iterable[tuple[str, Work, How]], model: Geometry, on: Device
     Args:
         jobs: the rule, what is asked of the model, and how it computes.
     """
-    most: dict[str, tuple[int, str]] = {}
+    most: dict[str, tuple[int, Work, How]] = {}
     for rule, work, using in jobs:
         taken = needs(work, model, on, using).device
         if taken > max(on.memory, most[rule][0] if rule in most else 0):
-            most[rule] = (taken, remedy(work, model, on, using))
+            most[rule] = (taken, work, using)
     lines = [
-        f"{rule} takes about {taken / GIB:.0f} GiB of a GPU, and {on.name} has {on.memory / GIB:.0f}: {mended}"
-        for rule, (taken, mended) in most.items()
+        f"{rule} takes about {taken / GIB:.0f} GiB of a GPU, and {on.name} has {on.memory / GIB:.0f}: "
+        f"{remedy(work, model, on, using)}"
+        for rule, (taken, work, using) in most.items()
     ]
     return "\n".join(lines)
 
@@ -51,7 +52,8 @@ def remedy(work: Work, model: Geometry, on: Device, using: How) -> str:
     def taken(change: Change) -> int:
         return needs(replace(work, **change.work), model, on, replace(using, **change.using)).device
 
-    helping = [change for change in changes(work, using) if taken(change) < taken(Change(""))]
+    before = taken(Change(""))
+    helping = [change for change in changes(work, using) if taken(change) < before]
     together = Change(
         ", and ".join(change.text for change in helping),
         {name: value for change in helping for name, value in change.work.items()},
@@ -60,7 +62,7 @@ def remedy(work: Work, model: Geometry, on: Device, using: How) -> str:
     enough = [change for change in helping if taken(change) <= on.memory]
     if not enough and taken(together) <= on.memory:
         enough = [together]
-    number = next((n for n in range(2, MOST) if taken(Change("", {}, {"gpus": n})) <= on.memory), None)
+    number = next((n for n in range(2, MOST) if taken(Change("", using={"gpus": n})) <= on.memory), None)
     several = f", or {number} of them (compute.device: spread, compute.gpus: {number})" if number else ""
     said = [f"set {', or '.join(change.text for change in enough)}"] if enough else []
     return "; or ".join([*said, f"take a larger GPU (compute.gpu){several}"])

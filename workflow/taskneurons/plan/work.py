@@ -7,6 +7,7 @@ shorter).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from taskneurons.core.named import constants
@@ -333,10 +334,15 @@ def _stage(job: Job) -> Work:
 
 def kept_share(job: Job) -> float | None:
     """What a stage trains and keeps: of the neurons' parameters so large a share, or all the model's parameters."""
-    trains = constants("continual.methods", job.spec["method"])["TRAINS"]
-    if trains == "all parameters":
+    if _trains(job.spec["method"]) == "all parameters":
         return None
     return ADAPTERS if job.spec["percent"] is None else job.spec["percent"] / 100
+
+
+@cache
+def _trains(method: str) -> str:
+    """What a method trains, by its file, of which a run has hundreds of jobs."""
+    return constants("continual.methods", method)["TRAINS"]
 
 
 def tune_method(job: Job) -> Work:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from taskneurons.core.content import content_hash
 from taskneurons.core.errors import UserError
 from taskneurons.models.loaded import LoadedModel
 from taskneurons.models.tensors_file import read_tensors, tensors_hash, write_tensors
@@ -53,8 +54,8 @@ def trained_delta(base: LoadedModel, trained: TrainedNeurons, provenance: dict[s
     """
     values = {name: value.to("cpu", copy=True) for name, value in trained.values().items()}
     # Not the hash of all weights: of a model of 7 billion parameters each delta would read 28 GB for it.
-    of_values = tensors_hash({**values, NEURONS: positions(trained.neurons)}, base.identity)
-    result = of_values if len(trained.neurons) else base.identity
+    of_values = tensors_hash({**values, NEURONS: positions(trained.neurons)})
+    result = content_hash([base.identity, of_values]) if len(trained.neurons) else base.identity
     return Delta(values, trained.neurons, base.identity, result, str(base.compute.weights), provenance)
 
 
