@@ -112,6 +112,19 @@ def test_a_job_is_a_fork_with_its_own_environment_folder_and_streams(library, wa
     assert process != job.pid and parent != os.getpid()
 
 
+@pytest.mark.parametrize("file", ["trial.py", "config/settings.py", "core/step.py"])
+def test_an_edit_of_the_library_counts_for_the_next_job(file, library, warm):
+    """Also of what the warm process has imported itself."""
+    start(library, warm).communicate()
+    edited = library / "workflow" / "taskneurons" / file
+    before = edited.read_text()
+    edited.write_text(f"{before}\nprint('edited: {file}', flush=True)\n")
+    try:
+        assert f"edited: {file}" in start(library, warm).communicate()[0]
+    finally:
+        edited.write_text(before)
+
+
 def test_a_failing_job_has_its_status_and_its_message(library, warm):
     job = start(library, warm, fails=True)
     _, errors = job.communicate()

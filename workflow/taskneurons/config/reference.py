@@ -3,8 +3,11 @@
 `make docs` writes them; a test holds that they are current.
 """
 
+import ast
+import inspect
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -13,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from taskneurons.config import settings
 from taskneurons.config.settings import Config
 
 ROOT = Path(__file__).parents[3]
@@ -35,9 +39,35 @@ of `{}*?[]`, percents of neurons at most 12 digits behind the point, and whole n
 """
 
 
+@cache
+def meanings() -> dict[tuple[str, str], str]:
+    """Class and key → the text below the key.
+
+    They are read of the source here, not by pydantic (`use_attribute_docstrings`), which looks for them whenever the
+    settings are imported: that took half of the import's time, in every job.
+    """
+    found = {}
+    for section in ast.parse(inspect.getsource(settings)).body:
+        if isinstance(section, ast.ClassDef):
+            for key, text in zip(section.body, section.body[1:], strict=False):
+                if isinstance(key, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(key.target, ast.Name):
+                    found[section.name, key.target.id] = inspect.cleandoc(ast.literal_eval(text.value))
+    return found
+
+
+def meaning_of(section: type[BaseModel], key: str) -> str:
+    """The text below a key, in its class or in one that the class is derived from."""
+    return next((meanings()[one.__name__, key] for one in section.__mro__ if (one.__name__, key) in meanings()), "")
+
+
 def schema() -> str:
     """The JSON schema of a config; tasks may also be the name of a file."""
     content = Config.model_json_schema()
+    for name, part in {**content["$defs"], "Config": content}.items():
+        for key, found in part["properties"].items():
+            if meaning := meaning_of(getattr(settings, name), key):
+                found["description"] = meaning
+                part["properties"][key] = dict(sorted(found.items()))
     content["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     for properties in (content["properties"], content["$defs"]["ContinualSection"]["properties"]):
         tasks = properties["tasks"]
@@ -111,7 +141,7 @@ def rows(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[
     of_all_tasks = {"tasks.<name>.sizes.": "data.sizes.", "tasks.<name>.tokens.": "data.tokens."}
     for name, field in section.model_fields.items():
         key = f"{prefix}{name}"
-        meaning = " ".join((field.description or "").split())
+        meaning = " ".join(meaning_of(section, name).split())
         below = section_of(field.annotation)
         if key == "continual.tasks":
             yield key, "mapping to (tasks, with the keys of `tasks.<name>`), or a file of them", "", meaning

@@ -142,7 +142,7 @@ LabelValue = Annotated[str, AfterValidator(_showable), AfterValidator(_no_outer_
 class Settings(BaseModel):
     """Settings with known keys only, which nothing changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class StepSettings(Settings):

@@ -3,8 +3,8 @@
 Importing torch and transformers costs seconds of CPU time, and a run has hundreds of jobs. The first job of a run
 starts the warm process (`serve`), which is gone when that run's Snakemake is. A job's own process (`ask`) passes it
 the job's options, environment, working folder and standard streams, and waits for the fork's exit status. A fork that
-loses its job (killed, timed out) kills itself, and its Snakemake as any job (`core/owner.py`). The library is imported
-after the fork: an edit of it counts at once.
+loses its job (killed, timed out) kills itself, and its Snakemake as any job (`core/owner.py`). Of the library it has
+imported what every step needs; a fork that finds a file of it changed since imports all anew: an edit counts at once.
 
 The warm process has never started a thread nor touched CUDA, or it ends, and jobs run by themselves: so they do where
 `TASKNEURONS_WARM` is `off`, on clusters, and without Unix sockets.
@@ -43,6 +43,9 @@ PRELOADED = (
     *("transformers.generation.utils", "transformers.models.auto.modeling_auto"),
     *("transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama"),
 )
+# Of the library: what every step imports. Making the settings' classes takes longer than many steps do.
+OF_EVERY_STEP = ("taskneurons.core.step", "taskneurons.config.settings")
+LIBRARY = Path(__file__).parents[1]
 
 
 def ask(options: list[str]) -> int | None:
@@ -114,7 +117,8 @@ def _started(address: str) -> socket.socket | None:
 
 def serve(address: str) -> None:
     """Import the packages, and fork for every job until the owner is gone."""
-    for module in PRELOADED:
+    library = _library()
+    for module in (*PRELOADED, *OF_EVERY_STEP):
         import_module(module)
     if not _is_clean():
         sys.exit("an imported package has started a thread or touched CUDA: jobs run by themselves")
@@ -128,12 +132,23 @@ def serve(address: str) -> None:
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
-                _run(connection)
+                _run(connection, library)
             connection.close()
     for name in ("", ".lock", ".log"):  # where Snakemake was killed, nobody else takes them away
         Path(f"{address}{name}").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         Path(address).parent.rmdir()
+
+
+def _library() -> list[tuple[str, int, int]]:
+    """Path, date and size of each file of the library: by it an edit is seen."""
+    return [(str(file), (found := file.stat()).st_mtime_ns, found.st_size) for file in sorted(LIBRARY.rglob("*.py"))]
+
+
+def _forget_library() -> None:
+    """What is imported next of the library is read anew."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == __package__.partition(".")[0]]:
+        del sys.modules[name]
 
 
 def _is_clean() -> bool:
@@ -142,8 +157,12 @@ def _is_clean() -> bool:
     return threads == 1 and not sys.modules["torch"].cuda.is_initialized()
 
 
-def _run(connection: socket.socket) -> None:
-    """Run a job in a fork, and end it."""
+def _run(connection: socket.socket, library: list[tuple[str, int, int]]) -> None:
+    """Run a job in a fork, and end it.
+
+    Args:
+        library: as it was imported.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     status = 1
     try:
@@ -157,6 +176,8 @@ def _run(connection: socket.socket) -> None:
         os.environ.clear()
         os.environ.update(request["environment"])
         threading.Thread(target=_die_with, args=(connection,), daemon=True).start()
+        if _library() != library:
+            _forget_library()
         step = import_module("taskneurons.core.step")
         step.main(request["options"])
         status = 0
