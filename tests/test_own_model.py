@@ -24,6 +24,9 @@ SMALL = [
     "training={epochs: 1}",
     "faithfulness={examples: 2, neurons: 10, layers: 2, steps: 2}",
     "set_faithfulness={examples: 2, shares: [3, 30]}",
+    "damage={examples: 4, scored_examples: 4}",
+    "specificity={percents: [10], grid: [3, 30]}",
+    "neuron_tuning={training: {epochs: 1}, rates: {grid: [1.0e-4, 1.0e-3], extensions: 0}, budgets: {percents: [10]}}",
     "selection={random_draws: 1}",
     "tables={bootstrap: 50}",
 ]
