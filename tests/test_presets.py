@@ -1,23 +1,22 @@
 """A preset replaces the embedded default: nothing of it is left in the DAG."""
 
 import csv
-import os
 import re
-import subprocess
 
 import pytest
 import yaml
 
+import forked_snakemake
 from conftest import ROOT, SHARED
 from reliability.model_folders import model_folder
-from reliability.small import SNAKEMAKE, jobs_in, project_copy
+from reliability.small import jobs_in, project_copy
 from taskneurons.checks.config import checked_config
 from taskneurons.config.settings import Task
 from taskneurons.data.templates import template_fields
 from taskneurons.plan.show import table
 from test_plan import planned_run
 
-ALONE = {**os.environ, "TASKNEURONS_WARM": "off"}  # dry-runs start no job
+FORKS = forked_snakemake.pool(1)
 
 LARGE, SMALL = ["llama-2-7b", "bloom-7b1"], ["qwen3-0.6b", "pythia-160m"]
 # The paper's orders of continual learning, by its names of the tasks.
@@ -72,16 +71,20 @@ def preset_of(name):
 TASKS = {name: preset_of(f"{name}-tasks") for name in ("paper", "continual")}
 
 
+def dry_run(folder, config, *options):
+    """What a dry-run of a config file in a copy of the project says."""
+    options = ("--dry-run", "--configfile", config, *options)
+    status, output = FORKS.submit(forked_snakemake.snakemake, folder, *options).result()
+    assert status == 0, output
+    return output
+
+
 @pytest.mark.parametrize("preset", ["smollm2-135m", "real-smoke"])
 def test_no_embedded_task_is_in_a_presets_dag(preset, tmp_path):
     project_copy(tmp_path)
-    options = ["--configfile", f"workflow/presets/{preset}.yaml"]
     if preset == "real-smoke":  # its model is a local folder: any whole one will do for a dry-run
         model_folder(tmp_path / "models" / "stories260K", max_position_embeddings=512)
-    command = [SNAKEMAKE, "--dry-run", *options]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ALONE)
-    output = result.stdout + result.stderr
-    assert result.returncode == 0, output
+    output = dry_run(tmp_path, f"workflow/presets/{preset}.yaml")
     embedded = yaml.safe_load((ROOT / "config.yaml").read_text())["tasks"]
     assert not [task for task in embedded if task in output]
     assert "pretraining" not in output
@@ -208,34 +211,28 @@ def test_the_continual_tasks_are_the_benchmarks_and_their_prompts_tell_none_of_t
 def test_the_full_grid_is_the_embedded_suite(tmp_path):
     """tiny-full has no tasks of its own: it is merged into config.yaml."""
     project_copy(tmp_path)
-    command = [SNAKEMAKE, "--dry-run"]
-    command += ["--configfile", "workflow/presets/tiny-full.yaml"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ALONE)
-    output = result.stdout + result.stderr
-    assert result.returncode == 0, output
-    assert "results/tiny-full/masks/multitask-seed2/film_reviews/global10.parquet" in output
+    output = dry_run(tmp_path, "workflow/presets/tiny-full.yaml", "--quiet", "rules")
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE))
+    assert jobs["multitask"] == "3" and jobs["zero_shot"] == "12" and int(jobs["total"]) > 2000
 
 
-def dry_run(folder, change):
+def embedded(folder, change, *targets):
     """What a dry-run of the embedded default with a change of it says."""
     project_copy(folder)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     change(config)
     (folder / "changed.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    command = [SNAKEMAKE, "--dry-run", "--configfile", "changed.yaml"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=ALONE)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout + result.stderr
+    return dry_run(folder, "changed.yaml", "--", *targets)
 
 
 def test_neuron_tuning_can_be_left_out(tmp_path):
-    output = dry_run(tmp_path, lambda config: config.update(neuron_tuning=None))
+    output = embedded(tmp_path, lambda config: config.update(neuron_tuning=None))
     assert "rule neuron_tuning:" not in output and "deltas/" not in output
     assert "rule report:" in output
 
 
 def test_other_k_and_proportions_can_be_left_out(tmp_path):
-    output = dry_run(tmp_path, lambda config: config["neuron_tuning"].update(budgets=None, proportions=None))
+    output = embedded(tmp_path, lambda config: config["neuron_tuning"].update(budgets=None, proportions=None))
     assert "rule neuron_tuning:" in output and "rule table_tuning_budget:" in output
     assert "rule budget_tuning:" not in output and "rule proportion_evaluation:" not in output
     assert "rule table_single_task_proportion:" not in output
@@ -260,13 +257,13 @@ def test_control_sets_that_need_several_tasks_or_families_are_left_out(tmp_path)
         ("task", one_task, {"own", "random"}),
     ):
         (tmp_path / name).mkdir()
-        output = dry_run(tmp_path / name, change)
+        output = embedded(tmp_path / name, change, "table_learning_rates")
         assert set(re.findall(r"output: results/tiny/rates/([a-z-]+)\.parquet", output)) == left
 
 
 def test_the_other_family_is_the_next_one_in_the_configs_order(tmp_path):
     """Of dish_reviews (sentiment) gift_pairs; of the last one, of the family of match_reports, the first."""
-    output = dry_run(tmp_path, lambda config: None)
+    output = embedded(tmp_path, lambda config: None, "table_neuron_tuning")
     jobs = re.findall(r"rule neuron_tuning:\n +input: (.*)\n +output: results/tiny/deltas/([a-z_]+)-seed0", output)
     others = {task: set(re.findall(r"masks/base/([a-z_]+)/global10", inputs)) - {task} for inputs, task in jobs}
     assert len(others) == 12
@@ -275,7 +272,7 @@ def test_the_other_family_is_the_next_one_in_the_configs_order(tmp_path):
 
 
 def test_no_test_example_has_a_part_in_the_choice_of_rates(tmp_path):
-    output = dry_run(tmp_path, lambda config: None)
+    output = embedded(tmp_path, lambda config: None, "table_learning_rates")
     jobs = re.findall(r"rule rate_search:\n +input: (.*)\n", output)
     assert len(jobs) == 5
     assert all(set(re.findall(r"data/[a-z_]+/([a-z]+)\.", inputs)) == {"train", "validation"} for inputs in jobs)

@@ -574,7 +574,7 @@ class Workflow:
 
     def would_run(self, config: dict) -> dict[str, int]:
         """Rule → number of jobs of a dry-run."""
-        output = self.snakemake(config, "--dry-run")
+        output = self.snakemake(config, "--dry-run", "--quiet", "rules")
         if "Nothing to be done" in output:
             return {}
         stats = output[output.rindex("Job stats:") :]
