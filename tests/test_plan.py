@@ -294,6 +294,7 @@ def test_a_job_that_fits_no_device_is_refused_before_any_runs(tmp_path):
     assert "multitask takes about" in plan["refused"]
     table = show.table(plan)
     assert table["jobs"].sum() == len(plan["jobs"]) > 50
+    assert table.loc["multitask", "queued"] == 1 and table.loc["table_deactivation", "queued"] == 0
     assert table.loc["multitask", "GPU GiB"] > 80 > table.loc["deactivation", "GPU GiB"] > 12
     assert table.loc["table_deactivation", "GPU GiB"] == 0 and "GPU hours" in show.summary(plan)
 

@@ -13,7 +13,7 @@ from reliability.small import jobs_in, project_copy
 from taskneurons.checks.config import checked_config
 from taskneurons.config.settings import Task
 from taskneurons.data.templates import template_fields
-from taskneurons.plan.show import table
+from taskneurons.plan.show import page, table
 from test_plan import planned_run
 
 FORKS = forked_snakemake.pool(1)
@@ -119,6 +119,8 @@ def test_a_preset_states_what_it_takes(planned):
         f"# make plan: {len(plan['jobs'])} jobs, {hours:.1f} GPU hours on {plan['device']}, {disk:.0f} GiB of disk.\n"
     )
     assert stated in (ROOT / f"workflow/presets/{preset}.yaml").read_text()
+    (warning,) = plan["warnings"]
+    assert "branches or tags" in warning and warning in page(plan)
 
 
 def test_what_trains_a_whole_model_has_the_weights_for_it(planned):

@@ -101,10 +101,11 @@ def refuse_what_is_too_large():
 def write_plan():
     """All jobs that would run, with what they take, for `python -m taskneurons.plan.show`."""
     about = {"run": CONFIG.run, "model": CONFIG.model.name, "device": DEVICE.name, "gpus": GPUS if ON_GPU else 0}
-    about["refused"] = refused()
+    about |= {"refused": refused(), "warnings": RUN.warnings}
     jobs = [
         {
             **{"rule": job.rule.name, "log": str(job.log[0]), "threads": job.threads},
+            "queued": job.rule.name not in workflow._localrules,
             **{"work": vars(work), "needs": vars(takes), "disk": stays},
         }
         for job, work, _, takes, stays in planned_jobs()

@@ -16,11 +16,12 @@ SHOWN = 0.005  # hours or GiB: rules that take less are in the totals alone
 
 
 def table(plan: dict[str, Any]) -> pd.DataFrame:
-    """A row a rule: jobs, the most host and GPU memory of one (GiB), disk of all (GiB), millions of tokens of all by
-    what is done with them, hours of all."""
+    """A row a rule: jobs, those of them that a cluster queues, the most host and GPU memory of one (GiB), disk of all
+    (GiB), millions of tokens of all by what is done with them, hours of all."""
     rows = [
         {
             "rule": job["rule"],
+            "queued": int(job["queued"]),
             "host GiB": job["needs"]["host"] / GIB,
             "GPU GiB": job["needs"]["device"] / GIB,
             "disk GiB": job["disk"] / GIB,
@@ -32,9 +33,9 @@ def table(plan: dict[str, Any]) -> pd.DataFrame:
         for job in plan["jobs"]
     ]
     grouped = pd.DataFrame(rows).groupby("rule", sort=False)
-    most, sums = grouped[["host GiB", "GPU GiB"]].max(), grouped[["disk GiB", "forward Mtok", "backward Mtok"]].sum()
-    hours = grouped[["hours", "GPU hours"]].sum()
-    found = pd.concat([grouped.size().rename("jobs"), most, sums, hours], axis=1)
+    most, queued = grouped[["host GiB", "GPU GiB"]].max(), grouped["queued"].sum()
+    sums = grouped[["disk GiB", "forward Mtok", "backward Mtok", "hours", "GPU hours"]].sum()
+    found = pd.concat([grouped.size().rename("jobs"), queued, most, sums], axis=1)
     return found.sort_values("hours", ascending=False)
 
 
@@ -43,7 +44,8 @@ def summary(plan: dict[str, Any]) -> str:
     found = table(plan)
     lines = [
         f"{plan['run']}: {plan['model']} on {plan['device']}" + (f" × {plan['gpus']}" if plan["gpus"] > 1 else ""),
-        f"{int(found['jobs'].sum())} jobs, {found['hours'].sum():.1f} hours one after the other, of which "
+        f"{int(found['jobs'].sum())} jobs (a cluster queues {int(found['queued'].sum())} of them), "
+        f"{found['hours'].sum():.1f} hours one after the other, of which "
         f"{found['GPU hours'].sum() * max(1, plan['gpus']):.1f} GPU hours",
         f"{found['disk GiB'].sum():.1f} GiB of disk; at most {found['host GiB'].max():.1f} GiB of host and "
         f"{found['GPU GiB'].max():.1f} GiB of GPU memory in one job",
@@ -52,18 +54,21 @@ def summary(plan: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def page(plan: dict[str, Any]) -> str:
+    """All that is printed of a plan."""
+    if not plan["jobs"]:
+        return "Nothing is to be done, or nothing is known of the model: give model.architecture"
+    found = table(plan)
+    shown = found[(found["hours"] >= SHOWN) | (found["disk GiB"] >= SHOWN)]
+    said = [shown.to_string(float_format="{:.2f}".format), summary(plan), *plan["warnings"], plan["refused"]]
+    return "\n\n".join(text for text in said if text)
+
+
 def main() -> None:
     """Print the plan that a file holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("plan", type=Path, help="what `TASKNEURONS_PLAN=FILE snakemake -n` wrote")
-    plan = json.loads(parser.parse_args().plan.read_text())
-    if not plan["jobs"]:
-        print("Nothing is to be done, or nothing is known of the model: give model.architecture")
-        return
-    found = table(plan)
-    shown = found[(found["hours"] >= SHOWN) | (found["disk GiB"] >= SHOWN)]
-    said = [shown.to_string(float_format="{:.2f}".format), summary(plan), plan["refused"]]
-    print("\n\n".join(text for text in said if text))
+    print(page(json.loads(parser.parse_args().plan.read_text())))
 
 
 if __name__ == "__main__":
