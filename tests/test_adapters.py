@@ -470,8 +470,8 @@ def of_words(words: range, number: int, rng) -> list[list[int]]:
     return [rng.choice(words, size=rng.integers(6, 12)).tolist() for _ in range(number)]
 
 
-@pytest.mark.parametrize("module", [epi, routed_lora], ids=["EPI", "Routed LoRA"])
-def test_inputs_are_answered_by_their_task(module, tmp_path):
+@pytest.mark.parametrize(("module", "means"), [(epi, 2), (routed_lora, 1)], ids=["EPI", "Routed LoRA"])
+def test_inputs_are_answered_by_their_task(module, means, tmp_path):
     base, rng = loaded_of("llama"), np.random.default_rng(0)
     words = {"one": range(10, 14), "two": range(100, 104)}
     kept, before = [], logits_of(base)
@@ -480,7 +480,7 @@ def test_inputs_are_answered_by_their_task(module, tmp_path):
         stage = replace(stage_of(base, tmp_path), lessons=[Lesson(task, pairs)])
         learnt = module.learn(replace(stage, training=TRAINING.model_copy(update={"batch_size": 40})))
         kept.append(learnt.tensors)
-        router = 8 * (2 * 16 + 16 * 16 + 1 + 1)  # means of two classes, scatter, count, limit
+        router = 8 * (means * 16 + 16 * 16 + 1 + 1)  # means of its classes or of the task, scatter, count, limit
         assert learnt.kept_bytes == 4 * learnt.parameters + router
     of_each = [of_words(vocabulary, 5, rng) for vocabulary in (*words.values(), range(200, 204))]
     prompts = [of_task[number] for number in range(5) for of_task in of_each]

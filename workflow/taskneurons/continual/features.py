@@ -1,8 +1,9 @@
 """What the base model makes of a task's prompts: by it a method tells which task an input is of.
 
 A prompt's features are the mean of the last layer's hidden states over its tokens. A task's are kept as the mean over
-its train prompts, and, class by class (a class is a target), as means and as the scatter around them; with how far
-from its class means a prompt of the task may lie. A task whose targets hardly repeat, as texts do, is one class.
+its train prompts, and as means and as the scatter around them, class by class (a class is a target) or of the task as
+one class; with how far from them a prompt of the task may lie. A task whose targets hardly repeat, as texts do, is one
+class too.
 """
 
 import torch
@@ -28,13 +29,13 @@ def prompt_features(base: LoadedModel, prompts: list[list[int]]) -> torch.Tensor
     return mean_features(base, [(prompt[:-1], prompt[-1:]) for prompt in prompts], Passes())
 
 
-def task_features(base: LoadedModel, lesson: Lesson) -> Tensors:
+def task_features(base: LoadedModel, lesson: Lesson, by_class: bool = True) -> Tensors:
     """The features of a task, as a stage keeps them; to be taken before the training."""
     pairs = lesson.pairs[:MOST]
     features = prompt_features(base, [prompt for prompt, _ in pairs])
     targets = sorted({tuple(target) for _, target in pairs})
     classes = torch.tensor([targets.index(tuple(target)) for _, target in pairs])
-    if 2 * len(targets) > len(pairs):
+    if not by_class or 2 * len(targets) > len(pairs):
         classes = torch.zeros_like(classes)
     return {MEAN: features.mean(dim=0), **statistics(features, classes), REACH: reach(features, classes)}
 

@@ -21,7 +21,10 @@ from taskneurons.neurons.neuron_set import NeuronSet
 
 def learn_delta(stage: Stage, neurons: NeuronSet) -> Learnt:
     """Train some neurons, and keep their values and the task's features."""
-    features = task_features(stage.base, stage.lesson)
+    # One mean a task: those of a class's few examples are noisy, and the nearest of a task's many draws others' inputs
+    # to it. Of 800 validation prompts of four benchmark tasks (SmolLM2-135M, 160 train examples each) 98.4 % are routed
+    # right so, and 96.2 % by class means; of four tasks that look alike, 94.0 and 94.1 %.
+    features = task_features(stage.base, stage.lesson, by_class=False)
     learnt = learn_neurons(stage, neurons)
     tensors = learnt.tensors | features
     return Learnt(tensors, learnt.history, learnt.parameters, n_bytes(tensors))

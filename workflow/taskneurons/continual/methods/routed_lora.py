@@ -1,4 +1,4 @@
-"""Routed LoRA: a LoRA for each task, and the task of an input is found as EPI finds it; the rival of routed neurons.
+"""Routed LoRA: a LoRA for each task, and the nearest task answers an input; the rival of routed neurons.
 
 Its rank is the largest at which it takes no more bytes than the values and numbers of a task's own neurons would. It is
 put on query and value; where that rank is above the smaller dimension of one of these, which it could not use, on all
@@ -62,7 +62,7 @@ def modules_and_rank(model: PreTrainedModel, settings: Settings) -> tuple[list[s
 def learn(stage: Stage) -> Learnt:
     """Train an adapter of the task on the frozen base model."""
     model = stage.base.model
-    features = task_features(stage.base, stage.lesson)
+    features = task_features(stage.base, stage.lesson, by_class=False)  # as those of routed neurons
     with adapters_put(model, [new_adapter(stage, *modules_and_rank(model, stage.settings))]) as (own,):
         learnt = learn_adapter(stage, TrainedAdapter(own))
     kept = {**learnt.tensors, **{name: features[name] for name in ROUTER}}
