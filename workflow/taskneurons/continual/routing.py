@@ -1,8 +1,9 @@
 """Which of the tasks learnt an input is of, by the base model's features: weights of tasks, in few groups of inputs.
 
 The weights are the posterior of a Gaussian classifier whose classes, those of all tasks, share a covariance: the
-softmax over tasks of −d²/2, d the Mahalanobis distance to the task's nearest mean, and −d²/2 divided by a temperature. The two largest, scaled to add up to 1 and rounded to quarters, answer an input: an input of a task that
-stands apart is answered by that task alone, one of two tasks that look alike by both. So the answering models are few.
+softmax over tasks of −d²/2 divided by a temperature, d the Mahalanobis distance to the task's nearest mean. The two
+largest, scaled to add up to 1 and rounded to quarters, answer an input: an input of a task that stands apart is
+answered by that task alone, one of two tasks that look alike by both. So the answering models are few.
 
 An input that is beyond the reach of every task, measured by that task's own covariance, is of none of them.
 """
