@@ -83,7 +83,8 @@ def needs(work: Work, model: Geometry, on: Device, using: How) -> Needs:
     narrow = on.gpu and using.dtype != "float32" and not work.wide
     size = 2 if narrow and using.weights == "compute" else 4
     weights = size * model.parameters
-    own = weights + _trained(work, model, size) + _activations(work, model, 2 if narrow else 4, using.checkpointing)
+    passes = _activations(work, model, 2 if narrow else 4, using.checkpointing)
+    own = work.loads * weights + _trained(work, model, size) + passes
     seconds = START + work.loads * weights / READING + _seconds(work, model, on, using.threads, weights)
     if on.gpu:  # the weights are read into the host's memory first; a training's state is kept from there
         host = PROCESS + CUDA + max(weights, _trained(work, model, size))

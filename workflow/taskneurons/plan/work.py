@@ -48,7 +48,7 @@ class Work:
         back: the most tokens in it at once, with gradients.
         targets: of those of `back` or `batch`, the most whose next token is predicted.
         share: of the parameters that neurons own, the most that are trained at once.
-        loads: how often a model is loaded.
+        loads: models whose weights are read, all of them open at once.
         imports: 0, or the bytes a parameter that importing the base model takes: its stored weights, or a GGUF file's
             with what is made of them.
         tables: of one value a neuron and task, that are held at once.
@@ -316,7 +316,17 @@ def transfer(job: Job) -> Work:
 
 
 def probes(job: Job) -> Work:
-    return MODEL + scoring(job.splits("data"), job.spec["examples"], job.spec["passes"])
+    """Features and activations; and single examples back to the parameters, whose sketches take as long again."""
+    data, examples, passes = job.splits("data"), job.spec["examples"], job.spec["passes"]
+    gradients = scoring(data, examples, {**passes, "batch_size": 1}).times(2)
+    return MODEL + losses(data, examples, passes).times(2) + gradients
+
+
+def similarity(job: Job) -> Work:
+    """The mean vector of a set is a token's pass through the FFN: four sets a pair of tasks and draw."""
+    pairs = sum(one != other for one in job.spec["first"] for other in job.spec["second"])
+    drawn = 1 + job.spec["draws"]
+    return MODEL + Work(forward=4 * pairs * drawn, batch=drawn, loads=0)
 
 
 def task_vectors(job: Job) -> Work:
@@ -396,7 +406,7 @@ STEPS: dict[str, Callable[[Job], Work]] = {
     "generalisation.sweep_rates": sweep_rates,
     "generalisation.proportion_sweep": proportion_sweep,
     "generalisation.overlap_ablation": overlap_ablation,
-    "generalisation.similarity": lambda job: MODEL,
+    "generalisation.similarity": similarity,
     "generalisation.tested_models": tested_models,
     "generalisation.transfer": transfer,
     "generalisation.probes": probes,
