@@ -1,14 +1,21 @@
 """Classification by label likelihood and greedy generation, against slow and simple references."""
 
+from contextlib import nullcontext
+
+import numpy as np
 import pytest
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 
-from conftest import loaded_of
+from conftest import MIXTURES, TINY, loaded_of
 from taskneurons.core.errors import UserError
 from taskneurons.data.labels import check_labels
-from taskneurons.evaluation.classification import label_scores, shared_inputs
+from taskneurons.deactivation.switch_off import deactivated
+from taskneurons.evaluation.classification import deeper_beginnings, label_scores
 from taskneurons.evaluation.generation import generate, rouge_l
+from taskneurons.neurons.blocks import blocks, widths
+from taskneurons.neurons.mean_outputs import MeanOutputs
+from taskneurons.neurons.neuron_set import NeuronSet
 
 PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15]]
 LABELS = [[20], [21, 22, 23], [21, 24], [25, 26]]
@@ -30,9 +37,23 @@ def test_label_scores(loaded, batch_size):
             assert means[row, column].item() == pytest.approx(expected / len(label), abs=1e-4)
 
 
+@pytest.mark.parametrize("family", [*TINY, *MIXTURES])
+def test_a_prompt_is_read_once_for_all_its_labels(family):
+    """Whatever the family makes of positions, windows and caches; with neurons at their means too."""
+    loaded = loaded_of(family)
+    width = sum(block.width for block in blocks(loaded.model))
+    neurons = NeuronSet(np.arange(width) % 3 == 0, tuple(widths(loaded.model)), loaded.identity)
+    means = MeanOutputs(np.linspace(-1, 1, width), tuple(widths(loaded.model)), loaded.identity)
+    for off in (nullcontext(), deactivated(loaded.model, neurons, means)):
+        with off, torch.no_grad():
+            scores = label_scores(loaded, PROMPTS, LABELS, 3)
+            expected = [[slow_score(loaded, prompt, label) for label in LABELS] for prompt in PROMPTS]
+        assert scores.tolist() == [pytest.approx(row, abs=1e-5) for row in expected]
+
+
 def test_labels_share_forward_passes():
-    assert shared_inputs([[1], [2], [3]]) == [[]]
-    assert shared_inputs(LABELS) == [[21, 22], [25]]
+    assert deeper_beginnings([[1], [2], [3]]) == []
+    assert deeper_beginnings(LABELS) == [[21, 22], [25]]
 
 
 def test_a_label_that_begins_another_is_refused():

@@ -1,22 +1,24 @@
 """Classification by the likelihood of the label words."""
 
 from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
 
 import torch
 
 from taskneurons.data.batches import by_length, in_halves
-from taskneurons.data.encoding import collate, target_logits
 from taskneurons.evaluation.finite import check_finite
+from taskneurons.evaluation.left_padding import LeftPadded, left_padded, positions
 from taskneurons.models.loaded import LoadedModel
 
 
-def shared_inputs(labels: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The fewest label beginnings whose forward passes predict every token of every label.
+def deeper_beginnings(labels: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The fewest beginnings of labels that, put behind a prompt, predict every token of every label but its first.
 
-    Scoring a label of m tokens needs the prompt with its first m − 1 tokens as input. A beginning that another one
-    extends is covered by it; so one-token labels all share the bare prompt.
+    A label of m tokens needs its first m − 1 as input. A beginning that another one extends is covered by it; labels of
+    one token need none.
     """
-    beginnings = sorted({tuple(label[:-1]) for label in labels}, key=len, reverse=True)
+    beginnings = sorted({tuple(label[:-1]) for label in labels if len(label) > 1}, key=len, reverse=True)
     kept: list[tuple[int, ...]] = []
     for beginning in beginnings:
         if not any(longer[: len(beginning)] == beginning for longer in kept):
@@ -44,27 +46,53 @@ def label_scores(
     Raises:
         UserError: the model's logits are not finite.
     """
-    inputs = shared_inputs(labels)
-    rows = [(index, beginning) for index in range(len(prompts)) for beginning in inputs]
+    beginnings = deeper_beginnings(labels)
     scores = torch.zeros(len(prompts), len(labels))
 
-    def predicted(group: list[int]) -> tuple[torch.Tensor, ...]:
-        # The last token of each target is never looked at as an input: any token serves as the place to predict.
-        batch = collate([(prompts[rows[at][0]], [*rows[at][1], 0]) for at in group], loaded.compute.device)
-        with loaded.compute.autocast():
-            logits = target_logits(loaded.model, batch)
-        log_probabilities = torch.log_softmax(logits.float(), dim=-1).cpu()  # (N, V)
-        return log_probabilities.split(batch.predicts.sum(dim=1).tolist())  # one a row, (its targets, V)
+    def scored(rows: list[int]) -> torch.Tensor:
+        return _scored(loaded, [prompts[row] for row in rows], labels, beginnings)
 
-    lengths = [len(prompts[index]) + len(beginning) for index, beginning in rows]
-    for batch in by_length(lengths, batch_size):
-        for group, tables in in_halves(batch, predicted):
-            for at, table in zip(group, tables, strict=True):
-                index, beginning = rows[at]
-                for number, label in enumerate(labels):
-                    if beginning[: len(label) - 1] == label[:-1]:
-                        scores[index, number] = table[torch.arange(len(label)), torch.tensor(label)].sum()
+    for batch in by_length([len(prompt) for prompt in prompts], batch_size):
+        for rows, found in in_halves(batch, scored):
+            scores[rows] = found
     check_finite(scores, task)
     if average == "mean":
         scores /= torch.tensor([len(label) for label in labels])
     return scores
+
+
+def _scored(
+    loaded: LoadedModel, prompts: list[list[int]], labels: Sequence[list[int]], beginnings: list[list[int]]
+) -> torch.Tensor:
+    """Of a batch, (B, n_labels), summed: prompts are read once, then the beginnings behind their cache."""
+    read = left_padded(prompts, loaded.compute.device)
+    first, cache = _following(loaded, read, None, 1, bool(beginnings))
+    scores = first[:, 0, [label[0] for label in labels]]
+    for beginning in beginnings:
+        longer = read.extended(beginning)
+        # A pass adds its tokens to the cache that it is given.
+        table, _ = _following(loaded, longer, deepcopy(cache), len(beginning), True)
+        for number, label in enumerate(labels):
+            if len(label) > 1 and beginning[: len(label) - 1] == label[:-1]:
+                scores[:, number] += table[:, torch.arange(len(label) - 1), torch.tensor(label[1:])].sum(dim=1)
+    return scores
+
+
+def _following(loaded: LoadedModel, read: LeftPadded, cache: Any, last: int, keep: bool) -> tuple[torch.Tensor, Any]:
+    """The log-probabilities of what follows each of the last tokens, (B, last, V), and the cache with these tokens.
+
+    Args:
+        cache: of all tokens before them; None where nothing is read yet.
+        keep: whether a cache is wanted.
+    """
+    new = read.input_ids if cache is None else read.input_ids[:, -last:]
+    with loaded.compute.autocast():
+        output = loaded.model(
+            **positions(loaded.model, read.attention_mask, new.shape[1]),
+            input_ids=new,
+            attention_mask=read.attention_mask,
+            past_key_values=cache,
+            logits_to_keep=last,
+            use_cache=keep,
+        )
+    return torch.log_softmax(output.logits.float(), dim=-1).cpu(), output.past_key_values

@@ -9,6 +9,7 @@ from transformers import LogitsProcessor
 
 from taskneurons.data.batches import by_length, in_halves
 from taskneurons.evaluation.finite import check_finite
+from taskneurons.evaluation.left_padding import left_padded
 from taskneurons.models.loaded import LoadedModel
 
 
@@ -44,17 +45,12 @@ def generate(
     texts = [""] * len(prompts)
 
     def continued(rows: list[int]) -> list[list[int]]:
-        longest = max(len(prompts[row]) for row in rows)
-        ids = torch.full((len(rows), longest), end)
-        attention = torch.zeros_like(ids)
-        for place, row in enumerate(rows):
-            ids[place, longest - len(prompts[row]) :] = torch.tensor(prompts[row])
-            attention[place, longest - len(prompts[row]) :] = 1
+        read = left_padded([prompts[row] for row in rows], loaded.compute.device)
         with loaded.compute.autocast():
             # Every setting that decides the output is given here: a model's own generation_config must not.
             output = cast(Any, loaded.model).generate(
-                input_ids=ids.to(loaded.compute.device),
-                attention_mask=attention.to(loaded.compute.device),
+                input_ids=read.input_ids,
+                attention_mask=read.attention_mask,
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 num_beams=1,
@@ -66,7 +62,7 @@ def generate(
                 pad_token_id=end,
                 logits_processor=[_FiniteLogits(task)],
             )
-        return output[:, longest:].tolist()
+        return output[:, read.input_ids.shape[1] :].tolist()
 
     for batch in by_length([len(prompt) for prompt in prompts], batch_size):
         for rows, output in in_halves(batch, continued):
