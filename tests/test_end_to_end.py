@@ -299,7 +299,9 @@ def test_a_kill_right_after_a_change_of_the_config(project):
     start = time.time()
     changed = merged(small_config(), {"neuron_tuning": {"training": {"weight_decay": 0.1}}})
     (project / "small.json").write_text(json.dumps(changed))
-    with subprocess.Popen(command("small.json"), cwd=project, stderr=subprocess.DEVNULL) as process:
+    # One table is asked for, whose jobs are few.
+    targets = ["--", "table_single_task_proportion"]
+    with subprocess.Popen([*command("small.json"), *targets], cwd=project, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and not (delta.exists() and delta.stat().st_mtime > start):
             time.sleep(0.1)
         process.kill()
@@ -326,10 +328,10 @@ def warm_jobs(tmp_path, monkeypatch):
 def test_a_sample_of_corruptions(project, tmp_path, warm_jobs):
     """Of those of `make reliability`: each refused in one message, or harmless."""
     finished = Finished(project, project)
-    chosen = random.Random(0).sample([case for case in cases(finished, 300, 0) if not case["plain"]], 12)
+    chosen = random.Random(0).sample([case for case in cases(finished, 300, 0) if not case["plain"]], 8)
     found = [attempt(case, tmp_path, finished) for case in chosen]
     assert {one["outcome"] for one in found} <= {"refused clearly", "harmless"}, found
-    assert sum(one["outcome"] == "refused clearly" for one in found) > 6
+    assert sum(one["outcome"] == "refused clearly" for one in found) > 4
 
 
 def test_a_damaged_file_is_told_and_then_made_anew(project, results):

@@ -632,7 +632,7 @@ def test_with_snakemakes_record_it_is_the_same(starts, tmp_path):
     workflow = Workflow(tmp_path, configs["embedded"])
     workflow.snakemake(configs["embedded"], "--touch", "--forceall")
     assert workflow.would_run(configs["embedded"]) == {}
-    keys = [key for key, (start, _, _) in MATRIX.items() if start == "embedded"][::14]
+    keys = [key for key, (start, _, _) in MATRIX.items() if start == "embedded"][::20]
     assert len(keys) > 5
     found = wrong(rules_of_changes(keys, {"embedded": workflow}, starts))
     assert not found, json.dumps(found, default=sorted, indent=1)
@@ -641,13 +641,8 @@ def test_with_snakemakes_record_it_is_the_same(starts, tmp_path):
     assert set(workflow.would_run(other)) == TRAINED
 
 
-def test_an_unchanged_config_runs_nothing(workflows, starts):
-    for name, workflow in workflows.items():
-        assert workflow.would_run(starts[0][name]) == {}
-
-
 def test_data_and_models_that_are_copied_anew_rerun_nothing(workflows, starts):
-    """Their content counts, not their date."""
+    """Their content counts, not their date; and an unchanged config reruns nothing."""
     configs, folder = starts
     later = time.time() + 1000
     for file in folder.rglob("*"):
