@@ -19,7 +19,7 @@ START = 1.0  # seconds until a step begins
 READING = 1e9  # bytes a second
 IMPORTING = 3e7  # bytes a second: read, checked, hashed and written
 
-FRAGMENT, FRAGMENTS = 1.2 * MIB, 500 * MIB  # a pass, and at most
+FRAGMENT, FRAGMENTS = 1.2 * MIB, 500 * MIB  # a pass, and at most; never more than the weights
 TABLE = 100  # bytes a neuron and task, of scores that are compared
 
 # Passes of a training, by what it trains, beside one forward: to the inputs, and to the weights.
@@ -89,7 +89,7 @@ def needs(work: Work, model: Geometry, on: Device, using: How) -> Needs:
     if on.gpu:  # the weights are read into the host's memory first; a training's state is kept from there
         host = PROCESS + CUDA + max(weights, _trained(work, model, size))
         return Needs(host, CUDA + own // using.gpus, seconds)
-    return Needs(PROCESS + own + _fragments(work), 0, seconds)
+    return Needs(PROCESS + own + min(weights, _fragments(work)), 0, seconds)
 
 
 def _fragments(work: Work) -> int:
@@ -117,7 +117,7 @@ def _activations(work: Work, model: Geometry, size: int, checkpointing: bool) ->
 
 
 def _seconds(work: Work, model: Geometry, on: Device, threads: int, weights: int) -> float:
-    """The time of all passes: their operations, or the least time of so many passes."""
+    """The time of all passes: of their operations, and the least that so many passes take."""
     rate = on.operations if on.gpu else on.operations * threads
     tokens = FILLED * (work.forward + sum(getattr(work, kind) * (1 + BACK[kind]) for kind in BACK))
     at_once = max(1.0, FILLED * max(work.batch, work.back))
@@ -126,7 +126,7 @@ def _seconds(work: Work, model: Geometry, on: Device, threads: int, weights: int
     rows = max(1.0, work.targets)
     each = max(rows * (model.token_operations + model.output_operations) / rate, weights / on.bandwidth)
     generating = FILLED * work.generated / rows * max(each, model.layers * on.layer_seconds)
-    return max(computing, least) + generating
+    return computing + least + generating
 
 
 def disk(job: Job, model: Geometry) -> int:
