@@ -1,19 +1,48 @@
 """Snakemake in forks of one process that has imported it: starting it anew costs more than a dry-run's own work.
 
-This library is imported there too; a fork that works in a folder whose library is another one forgets it.
+This library is imported there too; a fork that works in a folder whose library is another one forgets it. A file of
+rules is parsed once: forks remember what Snakemake's parser made of its text.
 """
 
 import gc
+import hashlib
+import json
 import multiprocessing
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 # What Snakemake imports while it runs.
 LATE = ["docutils.parsers.rst", "dpath", "smart_open", "snakemake.assets", "snakemake.report.html_reporter", "yte"]
 OURS = [f"taskneurons.{name}" for name in ("checks.config", "checks.model_files", "plan.work", "report.contents")]
+
+
+# What Snakemake's parser made of a text, by the text and by Snakemake's version.
+PARSED = Path(tempfile.gettempdir()) / f"taskneurons-parsed-rules-{os.getuid()}"
+
+
+def remembered(parse: Callable[..., tuple[str, int]]) -> Callable[..., tuple[str, int]]:
+    """Snakemake's parser, which parses a text once."""
+
+    def parse_once(path: Any, workflow: Any, linemap: dict[int, int], rulecount: int) -> tuple[str, int]:
+        text = Path(path.get_path_or_uri(secret_free=False)).read_bytes()
+        file = PARSED / hashlib.sha256(text + f"{rulecount} {version('snakemake')}".encode()).hexdigest()
+        if not file.exists():
+            PARSED.mkdir(exist_ok=True)
+            code, count = parse(path, workflow, linemap=linemap, rulecount=rulecount)
+            with tempfile.NamedTemporaryFile("w", dir=PARSED, delete=False) as new:
+                json.dump([code, count, list(linemap.items())], new)
+            Path(new.name).replace(file)
+        code, count, lines = json.loads(file.read_text())
+        linemap.update(dict(lines))
+        return code, count
+
+    return parse_once
 
 
 def library(folder: Path) -> dict[str, bytes]:
@@ -24,10 +53,12 @@ def library(folder: Path) -> dict[str, bytes]:
 
 def snakemake(folder: Path, *options: str, **environment: str) -> tuple[int, str]:
     """The exit status and the output of `snakemake <options>` in a folder. Run it in a fork: it changes the process."""
+    import snakemake.workflow
     from snakemake.cli import main
     from snakemake.executors.touch import Executor
     from snakemake.jobs import Job
 
+    snakemake.workflow.parse = remembered(snakemake.workflow.parse)
     gc.disable()  # it would look at all that was imported, again and again
     Executor.SLEEPING_TIME = 0.002  # between a job's touch and the next one's, in place of 0.1 s
     if "--quiet" in options:
@@ -54,5 +85,7 @@ def snakemake(folder: Path, *options: str, **environment: str) -> tuple[int, str
 def pool(workers: int) -> ProcessPoolExecutor:
     """Workers that each serve one call, forked from a process that has imported Snakemake."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["snakemake.cli", "numpy", "pyarrow.parquet", "pydantic", *LATE, *OURS])
+    context.set_forkserver_preload(
+        ["snakemake_plugins", "snakemake.cli", "numpy", "pyarrow.parquet", "pydantic", *LATE, *OURS]
+    )
     return ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1)
