@@ -306,6 +306,8 @@ def test_jobs_say_what_they_take(tmp_path):
     assert found.returncode == 0, found.stderr
     jobs = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: (.*)$", found.stdout + found.stderr, re.MULTILINE)
     assert len(jobs) > 50 and plan["jobs"] == []
+    assert "give model.architecture" in show.page(plan)
+    assert "Nothing is to be done" in show.page({**plan, "known": True})
     for rule, resources in jobs:
         if rule != "all":
             assert {"runtime", "gpu"} <= {one.split("=")[0] for one in resources.split(", ")}, (rule, resources)

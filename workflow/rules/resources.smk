@@ -101,7 +101,7 @@ def refuse_what_is_too_large():
 def write_plan():
     """All jobs that would run, with what they take, for `python -m taskneurons.plan.show`."""
     about = {"run": CONFIG.run, "model": CONFIG.model.name, "device": DEVICE.name, "gpus": GPUS if ON_GPU else 0}
-    about |= {"refused": refused(), "warnings": RUN.warnings}
+    about |= {"known": SIZES is not None, "refused": refused(), "warnings": RUN.warnings}
     jobs = [
         {
             **{"rule": job.rule.name, "log": str(job.log[0]), "threads": job.threads},
