@@ -59,9 +59,7 @@ def page(plan: dict[str, Any]) -> str:
     if not plan["known"]:
         return "Nothing is known of the model's sizes: give model.architecture, as of its config.json"
     if not plan["jobs"]:
-        return (
-            "Nothing is to be done: all that the config asks for is there (ARGS=--forceall plans it anew)"
-        )
+        return "Nothing is to be done: all that the config asks for is there (ARGS=--forceall plans it anew)"
     found = table(plan)
     shown = found[(found["hours"] >= SHOWN) | (found["disk GiB"] >= SHOWN)]
     said = [shown.to_string(float_format="{:.2f}".format), summary(plan), *plan["warnings"], plan["refused"]]
