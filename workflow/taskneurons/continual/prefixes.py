@@ -8,7 +8,6 @@ without a prefix, so that none lies beyond a table of positions. Gradient checkp
 trained without.
 """
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -19,6 +18,7 @@ from torch import nn
 from transformers import DynamicCache
 
 from taskneurons.continual.method import Stage, start_of
+from taskneurons.evaluation.left_padding import takes_positions
 from taskneurons.models.loaded import LoadedModel
 from taskneurons.neurons.blocks import forward_replaced, layers
 from taskneurons.training.loop import Trained
@@ -51,7 +51,7 @@ def prefix_put(base: LoadedModel, prefix: torch.Tensor) -> Iterator[None]:
     """Run the block with a prefix, of the form of `new_prefix`, before all inputs; the model is as before after it."""
     own = base.model.forward
     devices = [next(layer.parameters()).device for layer in layers(base.model)]
-    takes_positions = "position_ids" in inspect.signature(own).parameters
+    placed = takes_positions(base.model)
 
     @wraps(own)  # the library looks at the forward's parameters
     def forward(
@@ -63,7 +63,7 @@ def prefix_put(base: LoadedModel, prefix: torch.Tensor) -> Iterator[None]:
                 states = of_layer.to(device, base.compute.dtype).unsqueeze(1)
                 cache.update(*states.expand(-1, len(input_ids), -1, -1, -1), number)
         before = cache.get_seq_length() - prefix.shape[-2]  # tokens of earlier steps of a generation
-        if takes_positions and inputs.get("position_ids") is None:
+        if placed and inputs.get("position_ids") is None:
             places = torch.arange(before, before + input_ids.shape[1], device=input_ids.device)
             inputs["position_ids"] = places.expand_as(input_ids)
         if attention_mask is None:  # a generation without padding gives none

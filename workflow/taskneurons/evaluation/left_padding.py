@@ -37,8 +37,13 @@ def left_padded(prompts: Sequence[list[int]], device: torch.device) -> LeftPadde
     return LeftPadded(ids.to(device), attention.to(device))
 
 
+def takes_positions(model: nn.Module) -> bool:
+    """Whether the model's forward can be told where tokens stand; one that cannot counts the attended tokens before."""
+    return "position_ids" in inspect.signature(model.forward).parameters
+
+
 def positions(model: nn.Module, attention_mask: torch.Tensor, last: int) -> dict[str, torch.Tensor]:
     """The position_ids of the last tokens, counted from each row's own start; nothing for a model that takes none."""
-    if "position_ids" not in inspect.signature(model.forward).parameters:
+    if not takes_positions(model):
         return {}
     return {"position_ids": (attention_mask.cumsum(dim=1) - 1).clamp(min=0)[:, -last:]}
