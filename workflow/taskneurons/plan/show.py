@@ -45,11 +45,12 @@ def summary(plan: dict[str, Any]) -> str:
     lines = [
         f"{plan['run']}: {plan['model']} on {plan['device']}" + (f" × {plan['gpus']}" if plan["gpus"] > 1 else ""),
         f"{int(found['jobs'].sum())} jobs (a cluster queues {int(found['queued'].sum())} of them), "
-        f"{found['hours'].sum():.1f} hours one after the other, of which "
+        f"{found['hours'].sum():.1f} hours one after the other; "
         f"{found['GPU hours'].sum() * max(1, plan['gpus']):.1f} GPU hours",
         f"{found['disk GiB'].sum():.1f} GiB of disk; at most {found['host GiB'].max():.1f} GiB of host and "
         f"{found['GPU GiB'].max():.1f} GiB of GPU memory in one job",
-        "Times are of an idle device and may be off by a factor of 2; texts are taken to fill 60 % of their budgets.",
+        "Times are of an idle device and may be off by a factor of 2; texts are taken to fill 60 % of their budgets, "
+        "and data to hold as many examples as the config asks for.",
     ]
     return "\n".join(lines)
 
@@ -62,7 +63,9 @@ def page(plan: dict[str, Any]) -> str:
         return "Nothing is to be done: all that the config asks for is there (ARGS=--forceall plans it anew)"
     found = table(plan)
     shown = found[(found["hours"] >= SHOWN) | (found["disk GiB"] >= SHOWN)]
-    said = [shown.to_string(float_format="{:.2f}".format), summary(plan), *plan["warnings"], plan["refused"]]
+    rows = "" if shown.empty else shown.to_string(float_format="{:.2f}".format)
+    rest = f"{len(found) - len(shown)} rules that take less than {SHOWN} hours and GiB of disk are in the totals alone"
+    said = [rows, rest if len(shown) < len(found) else "", summary(plan), *plan["warnings"], plan["refused"]]
     return "\n\n".join(text for text in said if text)
 
 

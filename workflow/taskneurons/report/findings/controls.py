@@ -47,7 +47,9 @@ def _own_sets(row: pd.Series) -> str:
         if row["n_floored"]:
             told += f" ({row['n_floored']:.0f} of {row['n_tasks'] ** 2} damages below the floor)"
         specific = row["contrast_ci_low"] > 0 and row["p"] < 0.05
-        verdicts.append("specific" if specific else "not shown to be specific")
+        too_few = 1 / math.factorial(int(row["n_tasks"])) >= 0.05  # no order of so few tasks can be as rare as that
+        verdict = "specific" if specific else "not shown to be specific"
+        verdicts.append("of too few tasks for a verdict on specificity" if too_few else verdict)
     left_out = f" (tasks left out, as some way does them no harm: {row['n_unreached']})" if row["n_unreached"] else ""
     return f"{told}: {' and '.join(verdicts)}{left_out}"
 
